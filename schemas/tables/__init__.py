@@ -1,0 +1,5 @@
+"""Tables at rest: one `METADATA`, one module a room. Nothing here opens a connection."""
+
+from sqlalchemy import MetaData
+
+METADATA = MetaData()

@@ -1,0 +1,106 @@
+"""Real parts for every test: an embedded PostgreSQL a session, a fresh migrated database a test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from exchange import bootstrap, migrate
+from exchange.database import Database
+from exchange.postgres import Cluster
+from exchange.settings import Settings
+
+LONG = bool(os.environ.get("YIZHAN_TEST_LONG"))
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class RunningCluster:
+    """An embedded PostgreSQL that runs as long as the test session."""
+
+    cluster: Cluster
+    home: Path
+    server: subprocess.Popen[bytes]
+
+    def admin(self, database: str = "postgres") -> psycopg.Connection:
+        """A superuser's connection, autocommitting."""
+        return self.cluster.connect(bootstrap.superuser_password(self.home), database)
+
+    def create(self, name: str, template: str = "template0") -> None:
+        """A database of that name."""
+        with self.admin() as admin:
+            admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+
+    def drop(self, name: str) -> None:
+        """Away with it, and with whoever is still connected."""
+        with self.admin() as admin:
+            admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+
+
+@contextlib.contextmanager
+def running_cluster(home: Path) -> Iterator[RunningCluster]:
+    """Start an embedded PostgreSQL below `home`; stop it at the end."""
+    cluster = Cluster(home / "postgres", free_port())
+    password = bootstrap.superuser_password(home)
+    cluster.prepare(password)
+    with (home / "postgres.log").open("ab") as log:
+        user = cluster.os_user
+        server = subprocess.Popen(cluster.command(), stdout=log, stderr=log, user=user, group=user)
+    try:
+        cluster.wait(password)
+        yield RunningCluster(cluster, home, server)
+    finally:
+        server.send_signal(2)  # SIGINT: PostgreSQL's fast shutdown
+        server.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    """One embedded PostgreSQL for the whole session."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(cluster: RunningCluster) -> Database:
+    """A migrated database that every test's own is copied from."""
+    database = bootstrap.prepare(cluster.cluster, cluster.home)
+    migrate.upgrade(database)
+    return database
+
+
+@pytest.fixture
+def database(cluster: RunningCluster, template: Database) -> Iterator[Database]:
+    """A fresh migrated database."""
+    name = f"test_{secrets.token_hex(6)}"
+    cluster.create(name, template.name)
+    yield replace(template, name=name)
+    cluster.drop(name)
+
+
+@pytest.fixture
+def settings(database: Database, tmp_path: Path) -> Settings:
+    """Settings of a home of the test's own, bound to `database`."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    return Settings(
+        home=home,
+        public_url="http://127.0.0.1:8000",
+        database=database,
+        sources=home / "sources",
+    )
