@@ -1,0 +1,192 @@
+"""Airflow's parts as services, and its REST API. Airflow itself is never imported here.
+
+The settings are those that were needed on two cores: four workers instead of thirty-two, short
+timeouts so that a killed task is found in half a minute, every port named (the log server takes
+8793 whatever else is set).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from exchange import ports, probes
+from exchange.roles import AIRFLOW
+from exchange.settings import AIRFLOW_DATABASE, Settings
+from exchange.supervisor import Service, log_of, tail
+from schemas.errors import Unavailable
+
+DAGS = Path(__file__).parent.parent / "dags"
+PARTS = ("api-server", "scheduler", "dag-processor")
+WORKERS = 3
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """One Airflow beside one home: its environment, its parts and its API's address."""
+
+    settings: Settings
+    api_port: int
+    log_port: int
+    extra: Mapping[str, str]
+
+    @classmethod
+    def beside(cls, settings: Settings, extra: Mapping[str, str]) -> Airflow:
+        """Airflow for this home; `extra` is what the DAGs' tasks need in their environment."""
+        api = ports.claim(settings.home, "airflow", prefer=8080)
+        return cls(settings, api, ports.claim(settings.home, "airflow-logs"), extra)
+
+    @property
+    def url(self) -> str:
+        """The address of the web pages and of the API."""
+        return f"http://127.0.0.1:{self.api_port}"
+
+    def environment(self) -> dict[str, str]:
+        """The environment of every part, and so of every task."""
+        return {
+            **self.extra,
+            "YIZHAN_HOME": str(self.settings.home),
+            "YIZHAN_SOURCES": str(self.settings.sources),
+            "AIRFLOW_HOME": str(self.settings.home / "airflow"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._metadata_url(),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": str(WORKERS),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Asia/Shanghai",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": self._key("airflow.fernet"),
+            # Loopback only: whoever reaches this port is this machine's user.
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self.api_port),
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API__SECRET_KEY": self._key("airflow.session"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": self._key("airflow.jwt") * 2,
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self.log_port),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        }
+
+    def migrate(self) -> None:
+        """Bring Airflow's own database up to date. Raises `Unavailable` with what it said."""
+        log = log_of(self.settings.home, "airflow-migrate")
+        (self.settings.home / "airflow").mkdir(parents=True, exist_ok=True, mode=0o700)
+        with log.open("ab") as out:
+            done = subprocess.run(  # noqa: S603 - our own command
+                [*_airflow(), "db", "migrate"],
+                env={**os.environ, **self.environment()},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode:
+            raise Unavailable(f"Airflow's database did not migrate. The end of {log}:\n{tail(log)}")
+
+    def services(self) -> list[Service]:
+        """The API server, the scheduler and the DAG processor, in the order they are started."""
+        return [
+            Service(
+                f"airflow-{part}",
+                [*_airflow(), part],
+                healthy=probes.http(f"{self.url}/api/v2/version")
+                if part == "api-server"
+                else self._component(part.replace("-", "_")),
+                environment=self.environment(),
+                patience=120,
+            )
+            for part in PARTS
+        ]
+
+    def api(self) -> AirflowApi:
+        """A client of the REST API with a token of its own."""
+        return AirflowApi(self.url)
+
+    def _component(self, name: str) -> Any:
+        def healthy() -> bool:
+            told = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=2).json()
+            return bool(told[name]["status"] == "healthy")
+
+        return healthy
+
+    def _metadata_url(self) -> str:
+        database = self.settings.database
+        password = quote(database.passwords[AIRFLOW], safe="")
+        place = f"{database.host}:{database.port}/{AIRFLOW_DATABASE}"
+        return f"postgresql+psycopg://{AIRFLOW}:{password}@{place}"
+
+    def _key(self, name: str) -> str:
+        return base64.urlsafe_b64encode(self.settings.secret(name)).decode()
+
+
+class AirflowApi:
+    """The few calls of Airflow's REST API (v2) that the demo and its checks make."""
+
+    def __init__(self, url: str) -> None:
+        token = httpx.get(f"{url}/auth/token", timeout=30).json()["access_token"]
+        self._client = httpx.Client(
+            base_url=f"{url}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
+
+    def get(self, path: str, **query: str | int) -> dict[str, Any]:
+        """GET a resource. Raises `Unavailable` for anything but success."""
+        return self._answer(self._client.get(path, params=query))
+
+    def dag_ids(self) -> set[str]:
+        """The DAGs that the processor has read."""
+        return {dag["dag_id"] for dag in self.get("/dags", limit=200)["dags"]}
+
+    def import_errors(self) -> Sequence[Mapping[str, Any]]:
+        """Files that did not import."""
+        return list(self.get("/importErrors")["import_errors"])
+
+    def trigger(self, dag_id: str) -> str:
+        """Start a run now; returns its id."""
+        body = json.dumps({"logical_date": None})
+        made = self._client.post(
+            f"/dags/{dag_id}/dagRuns", content=body, headers={"Content-Type": "application/json"}
+        )
+        return str(self._answer(made)["dag_run_id"])
+
+    def runs(self, dag_id: str) -> Sequence[Mapping[str, Any]]:
+        """The runs of a DAG, newest first."""
+        return list(self.get(f"/dags/{dag_id}/dagRuns", order_by="-id", limit=100)["dag_runs"])
+
+    def tasks(self, dag_id: str, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """The task instances of a run, with their process ids and states."""
+        path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"
+        return list(self.get(path)["task_instances"])
+
+    def xcoms(self, dag_id: str, run_id: str, task_id: str) -> Sequence[Mapping[str, Any]]:
+        """What a task left for the next."""
+        path = (
+            f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/xcomEntries"
+        )
+        return list(self.get(path)["xcom_entries"])
+
+    def _answer(self, response: httpx.Response) -> dict[str, Any]:
+        if response.is_error:
+            raise Unavailable(f"Airflow answered {response.status_code} at {response.url.path}")
+        return dict(response.json())
+
+
+def _airflow() -> list[str]:
+    return [sys.executable, "-m", "airflow"]
