@@ -42,11 +42,13 @@ __all__ = [
 def open_feed(manifest: Manifest, secrets: Mapping[str, str]) -> Feed:
     """Open a source. Raises `PermanentFailure` when a name it needs is not among `secrets`."""
     # Here, so that whoever only lists manifests (a DAG file, many times a minute) loads no driver.
-    from connectors.feeds import file_drop, http_pages, sql_changes
+    from connectors.feeds.file_drop import DropFeed
+    from connectors.feeds.http_pages import PagesFeed
+    from connectors.feeds.sql_changes import SqlFeed
 
     kinds: Mapping[str, Callable[[Manifest, Mapping[str, str]], Feed]] = {
-        "sql_changes": sql_changes.open_feed,
-        "file_drop": file_drop.open_feed,
-        "http_pages": http_pages.open_feed,
+        "sql_changes": SqlFeed.opened,
+        "file_drop": DropFeed.opened,
+        "http_pages": PagesFeed.opened,
     }
     return kinds[manifest.feed.kind](manifest, secrets)

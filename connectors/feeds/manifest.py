@@ -118,6 +118,12 @@ class Manifest(_Strict):
         """A permanent failure of this source that says whom to call."""
         return PermanentFailure(f"{self.source}: {what}. {self.owner} must repair it.")
 
+    def secret(self, secrets: Mapping[str, str], name: str) -> str:
+        """The value of `name`. Raises `PermanentFailure` when nobody has set it."""
+        if not secrets.get(name):
+            raise PermanentFailure(f"{self.source}: set {name}, which the manifest names")
+        return secrets[name]
+
     @model_validator(mode="after")
     def _hangs_together(self) -> Manifest:
         fields = set(self.columns.values())
