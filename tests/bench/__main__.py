@@ -1,0 +1,38 @@
+"""`make bench`: measure one group or all, print a table, write bench.json.
+
+Every ratio is held against a peer or a limit measured in the same run on the same machine; the
+absolute figures of a shared machine mean little.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench.report import Figure, show, write
+
+GROUPS = ("libraries", "exchange", "vault", "intake")
+
+
+def main() -> int:
+    """Run the groups named on the command line (default: all)."""
+    asked = sys.argv[1] if len(sys.argv) > 1 else "all"
+    if asked not in (*GROUPS, "all"):
+        Console(stderr=True).print(f"ONLY must be one of {', '.join(GROUPS)}")
+        return 2
+    figures: list[Figure] = []
+    for group in GROUPS if asked == "all" else (asked,):
+        Console(stderr=True).print(f"measuring {group} …")
+        with tempfile.TemporaryDirectory() as folder:
+            figures += importlib.import_module(f"tests.bench.{group}").measure(Path(folder))
+    show(figures)
+    write(figures, Path("bench.json"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
