@@ -1,8 +1,8 @@
 """Compact JSON Web Signatures, only as far as the vault's own credentials need them.
 
 One algorithm (ES256), the key in the header's certificate chain (`x5c`), strict base64url and JSON
-without duplicate keys. It signs nothing itself (the signer process does) and trusts nothing: whether
-the chain leads to somebody who may issue is the caller's question (`license_vault.trust`).
+without duplicate keys. It signs nothing itself (the signer process does) and trusts nothing:
+whether the chain leads to somebody who may issue is asked of `license_vault.trust`.
 """
 
 from __future__ import annotations

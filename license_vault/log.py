@@ -1,4 +1,4 @@
-"""The license log in the formats of C2SP: entries, tiles (tlog-tiles) and the proof file (tlog-proof).
+"""The license log in the formats of C2SP: entries, tiles (tlog-tiles), proof file (tlog-proof).
 
 An entry says that something happened to *some* license: event, type, issuer, version and a salted
 digest of the record. Who knows record and salt can find it; nobody else can tell whose it is.
@@ -48,7 +48,7 @@ class TilePath:
 
 @dataclass(frozen=True)
 class Logged:
-    """What a proof file has proved: this entry stands at `index` of the log named by `checkpoint`."""
+    """What a proof file has proved: this entry stands at `index` of the log of `checkpoint`."""
 
     entry: dict[str, Any]
     index: int
@@ -61,7 +61,7 @@ def salted(record: bytes, salt: bytes) -> bytes:
 
 
 def entry(
-    event: str, *, type_code: str, issuer: str, version: int, digest: bytes, at: datetime
+    event: str, *, type_code: str, issuer: str, version: str, digest: bytes, at: datetime
 ) -> bytes:
     """The entry for one event; `digest` comes from `salted`. It holds nothing personal."""
     if event not in EVENTS:
@@ -138,7 +138,7 @@ def verify_proof_file(data: bytes, *, record: bytes, vkey: str) -> Logged:
     """Prove that the log named by `vkey` holds an entry of this very record.
 
     1. the file has the form of C2SP tlog-proof; 2. its entry names the salted digest of `record`;
-    3. its checkpoint is signed by `vkey`; 4. the path leads from the entry to the checkpoint's root.
+    3. its checkpoint is signed by `vkey`; 4. the path leads from the entry to that root.
     Raises `BadProof`. What the entry says (event, type, version) is the caller's to compare.
     """
     try:

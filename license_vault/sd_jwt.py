@@ -61,7 +61,7 @@ def license_claims(
     license_id: str,
     type_code: str,
     type_version: int,
-    version: int,
+    version: str,
     digest: bytes,
     status_uri: str,
     status_index: int,

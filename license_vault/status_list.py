@@ -1,4 +1,4 @@
-"""Token Status List (draft-ietf-oauth-status-list-20): two bits a license, a million licenses a list.
+"""Token Status List (draft-ietf-oauth-status-list-20): two bits a license, a million a list.
 
 Pure bytes: the slots come from whoever holds them, the signature from the signer. `parse` checks
 form and subject of a token but *not* its signature; `StatusList.at` refuses an index outside it.
@@ -24,7 +24,8 @@ BITS = 2
 SIZE = 1 << 20
 # A revoke is seen by whoever asks the hub; a copy may be believed for this long.
 TTL_SECONDS = 300
-LIFETIME_SECONDS = 86_400
+# Offline, a list is better than none for a week; then it proves nothing.
+LIFETIME_SECONDS = 7 * 86_400
 LONGEST_TOKEN = 4 * 1024 * 1024
 # Section 4.1 allows eight bits; nobody needs more slots than ours.
 MOST_BYTES = SIZE
@@ -109,7 +110,7 @@ def token_tbs(
     ttl: int = TTL_SECONDS,
     lifetime: int = LIFETIME_SECONDS,
 ) -> bytes:
-    """The bytes the signer signs for the list at `uri` (section 5.1: `sub` is the list's address)."""
+    """The bytes the signer signs for the list at `uri` (5.1: `sub` is the list's address)."""
     issued = int(at.timestamp())
     payload = {
         "sub": uri,
