@@ -21,6 +21,9 @@ DIGITS_AND_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 RESIDENT_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 RESIDENT_CHECKS = "10X98765432"
 
+CENTENARIANS = "996"  # from this sequence on, a number of 15 digits was born in the 1800s
+BIRTH_YEARS = range(1800, 2100)
+
 # GB 32100-2015 4.2 and annex A: no I, O, S, V, Z; weights 3^(i-1) mod 31.
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -32,8 +35,8 @@ ORG_CODE_CHECKS = "0123456789X0"
 # GB/T 36904-2018: the arc of electronic-license identifiers.
 LICENSE_ROOT = "1.2.156.3005.2"
 
-RESIDENT_18 = r"^[0-9]{17}[0-9X]$"
-RESIDENT_15 = r"^[0-9]{15}$"
+FIFTEEN_DIGITS = r"^[0-9]{15}$"
+RESIDENT = r"^[0-9]{17}[0-9X]$"
 # GB 32100-2015 table 1: registration departments; A (military) and N (agriculture) came later.
 USCC = rf"^[1-9ANY][{USCC_ALPHABET}][0-9]{{6}}[{USCC_ALPHABET}]{{8}}[0-9X][{USCC_ALPHABET}]$"
 ORG_CODE = r"^[0-9A-Z]{8}[0-9X]$"
@@ -49,14 +52,43 @@ LICENSE_TYPE = r"[0-9A-Z]{18}[0-9]{3}"
 LICENSE_ISSUER = r"(?:[0-9A-Z]{18}|[0-9]{6})"
 LICENSE_ID = (
     rf"^1\.2\.156\.3005\.2\.{LICENSE_TYPE}\.{LICENSE_ISSUER}"
-    r"\.[0-9A-Z]{1,40}\.[0-9]{3}\.[0-9A-Z]$"
+    r"\.[0-9A-Z]{1,40}\.(?:[0-9]{2}[1-9]|[0-9][1-9]0|[1-9]00)\.[0-9A-Z]$"
 )
-NO_VERSION = "000"
+
+SHAPES: Mapping[str, str] = MappingProxyType(
+    {
+        "resident": RESIDENT,
+        "uscc": USCC,
+        "org_code": ORG_CODE,
+        "real_estate_unit": REAL_ESTATE_UNIT,
+        "certificate_no": CERTIFICATE_NO,
+        "license_id": LICENSE_ID,
+    }
+)
 
 FULL_WIDTH: Mapping[str, str] = MappingProxyType({chr(c + 0xFEE0): chr(c) for c in range(33, 127)})
-BLANKS = (" ", "\t", "\r", "\n", "\u00a0", "\u3000", "\u200b", "\ufeff")
+BLANKS: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys((" ", "\t", "\r", "\n", "\u00a0", "\u3000", "\u200b", "\ufeff"), "")
+)
+LOWER_CASE: Mapping[str, str] = MappingProxyType(
+    {letter: letter.upper() for letter in "abcdefghijklmnopqrstuvwxyz"}
+)
 BRACKETS: Mapping[str, str] = MappingProxyType(
     {"〔": "(", "〕": ")", "【": "(", "】": ")", "[": "(", "]": ")"}
+)
+
+# What is mended in every identifier, in this order, and what in one kind alone.
+MENDS: tuple[tuple[str, Mapping[str, str]], ...] = (
+    ("full-width", FULL_WIDTH),
+    ("blanks", BLANKS),
+    ("lower-case", LOWER_CASE),
+)
+MENDS_OF_KIND: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "resident": ("times-sign", {"×": "X"}),
+        "org_code": ("hyphen", {"-": ""}),
+        "certificate_no": ("brackets", BRACKETS),
+    }
 )
 
 
@@ -86,12 +118,12 @@ def resident(text: str) -> Normalised:
     A 15-digit number comes back as 18 digits with the original as its alias. Raises
     `InvalidIdentifier`.
     """
-    value, changes = _mended(text, replacements={"×": "X"}, named="times-sign")
+    value, changes = mended("resident", text)
     alias = None
-    if re.fullmatch(RESIDENT_15, value):
+    if re.fullmatch(FIFTEEN_DIGITS, value):
         alias, value = value, _eighteen_digits(value)
         changes = (*changes, "15-digit")
-    _shaped("resident", RESIDENT_18, value)
+    _shaped("resident", value)
     _real_date("resident", value[6:14])
     _checked("resident", "check-character", value[17], resident_check(value[:17]))
     return Normalised(value, alias, changes)
@@ -99,8 +131,8 @@ def resident(text: str) -> Normalised:
 
 def uscc(text: str) -> Normalised:
     """Check a unified social credit code (GB 32100), and the organisation code inside it."""
-    value, changes = _mended(text)
-    _shaped("uscc", USCC, value)
+    value, changes = mended("uscc", text)
+    _shaped("uscc", value)
     _checked("uscc", "organisation-check", value[16], org_code_check(value[8:16]))
     _checked("uscc", "check-character", value[17], uscc_check(value[:17]))
     return Normalised(value, changes=changes)
@@ -108,23 +140,23 @@ def uscc(text: str) -> Normalised:
 
 def org_code(text: str) -> Normalised:
     """Check an organisation code (GB 11714); the printed hyphen is dropped."""
-    value, changes = _mended(text, replacements={"-": ""}, named="hyphen")
-    _shaped("org_code", ORG_CODE, value)
+    value, changes = mended("org_code", text)
+    _shaped("org_code", value)
     _checked("org_code", "check-character", value[8], org_code_check(value[:8]))
     return Normalised(value, changes=changes)
 
 
 def real_estate_unit(text: str) -> Normalised:
     """Check the shape of a real-estate unit code (GB/T 37346), which has no check character."""
-    value, changes = _mended(text)
-    _shaped("real_estate_unit", REAL_ESTATE_UNIT, value)
+    value, changes = mended("real_estate_unit", text)
+    _shaped("real_estate_unit", value)
     return Normalised(value, changes=changes)
 
 
 def certificate_no(text: str) -> Normalised:
     """Check one real-estate certificate number; older house and land certificates are refused."""
-    value, changes = _mended(text, replacements=BRACKETS, named="brackets")
-    _shaped("certificate_no", CERTIFICATE_NO, value)
+    value, changes = mended("certificate_no", text)
+    _shaped("certificate_no", value)
     return Normalised(value, changes=changes)
 
 
@@ -134,11 +166,9 @@ def license_id(text: str) -> Normalised:
     The issuer may be a division of six digits, as some public ones have. Whether a foreign
     identifier that fails is refused or only doubted is the caller's to decide.
     """
-    value, changes = _mended(text)
-    _shaped("license_id", LICENSE_ID, value)
+    value, changes = mended("license_id", text)
+    _shaped("license_id", value)
     type_code, issuer, serial, version, check = value.split(".")[5:]
-    if version == NO_VERSION:
-        raise _failure("license_id", "shape")
     _credit_code(type_code[:18], "type-check")
     if len(issuer) == 18:
         _credit_code(issuer, "issuer-check")
@@ -157,6 +187,20 @@ KINDS: Mapping[str, Callable[[str], Normalised]] = MappingProxyType(
         "license_id": license_id,
     }
 )
+
+
+def mended(kind: str, text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the text in the standard's own characters, and the names of what was mended.
+
+    Every mend is character by character, so a column can do all of them in one pass.
+    """
+    value, changes = text, list[str]()
+    for name, table in (*MENDS, MENDS_OF_KIND.get(kind, ("", {}))):
+        better = value.translate({ord(character): new for character, new in table.items()})
+        if better != value:
+            changes.append(name)
+        value = better
+    return value, tuple(changes)
 
 
 def resident_check(first_17: str) -> str:
@@ -187,41 +231,15 @@ def license_id_check(type_code: str, issuer: str, serial: str, version: str) -> 
     return DIGITS_AND_LETTERS[(37 - product) % 36]
 
 
-def _mended(
-    text: str, *, replacements: Mapping[str, str] | None = None, named: str = ""
-) -> tuple[str, tuple[str, ...]]:
-    """Return the text in the standard's own characters, and the names of what was mended."""
-    narrow = _replaced(text, FULL_WIDTH)
-    closed = _replaced(narrow, dict.fromkeys(BLANKS, ""))
-    upper = _ascii_upper(closed)
-    value = _replaced(upper, replacements or {})
-    steps = (
-        ("full-width", narrow != text),
-        ("blanks", closed != narrow),
-        ("lower-case", upper != closed),
-        (named, value != upper),
-    )
-    return value, tuple(name for name, changed in steps if changed)
-
-
-def _replaced(text: str, table: Mapping[str, str]) -> str:
-    return text.translate({ord(character): new for character, new in table.items()})
-
-
-def _ascii_upper(text: str) -> str:
-    """Raise a to z and nothing else: `str.upper` would turn other letters into two."""
-    return re.sub("[a-z]+", lambda found: found[0].upper(), text)
-
-
 def _eighteen_digits(fifteen: str) -> str:
-    """Insert the century; sequence 996 to 999 was kept for those born in the 1800s."""
-    century = "18" if fifteen[12:] >= "996" else "19"
+    """Insert the century after the division and append the check character."""
+    century = "18" if fifteen[12:] >= CENTENARIANS else "19"
     body = fifteen[:6] + century + fifteen[6:]
     return body + resident_check(body)
 
 
-def _shaped(kind: str, pattern: str, value: str) -> None:
-    if not re.fullmatch(pattern, value):
+def _shaped(kind: str, value: str) -> None:
+    if not re.fullmatch(SHAPES[kind], value):
         raise _failure(kind, "shape")
 
 
@@ -230,7 +248,7 @@ def _real_date(kind: str, digits: str) -> None:
         born = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         raise _failure(kind, "birth-date") from None
-    if not 1800 <= born.year < 2100:
+    if born.year not in BIRTH_YEARS:
         raise _failure(kind, "birth-date")
 
 
