@@ -103,12 +103,12 @@ MEDIA_TYPES: Mapping[Form, str] = {
 class Event(StrEnum):
     """What the public log and the outbox say has happened to a license."""
 
-    ISSUED = "issued"
-    SUSPENDED = "suspended"
-    RESTORED = "restored"
-    REVOKED = "revoked"
-    ANNULLED = "annulled"
-    SUPERSEDED = "superseded"
+    ISSUED = "issue"
+    SUSPENDED = "suspend"
+    RESTORED = "restore"
+    REVOKED = "revoke"
+    ANNULLED = "annul"
+    SUPERSEDED = "supersede"
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ class FaceField:
     name: str
     label_zh: str
     label_en: str
+    kind: str = "text"
     required: bool = True
     personal: bool = False
 
