@@ -5,7 +5,7 @@ No identity number of a party is repeated here but where the form itself has tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from string import Template
 from typing import Any
@@ -21,8 +21,8 @@ Json = dict[str, Any]
 BLANK = "＿＿＿＿＿＿"
 
 
-def document(resolution: Resolution, seals: Mapping[str, str]) -> Json:
-    """Return the resolution as JSON, without the id, revision and receipt that storing it gives."""
+def document(resolution: Resolution) -> Json:
+    """Return the resolution as JSON, before storing gives it an id, a revision and seals."""
     return {
         "bundle": resolution.bundle.id,
         "state": resolution.state.value,
@@ -37,7 +37,7 @@ def document(resolution: Resolution, seals: Mapping[str, str]) -> Json:
         "savings": asdict(resolution.savings),
         "materials": [_material(one, resolution) for one in resolution.materials],
         "rows": [_row(resolution, row_id) for row_id in resolution.row_states],
-        "fields": {one.id: _field(one, seals.get(one.id)) for one in resolution.fields},
+        "fields": {one.id: _field(one) for one in resolution.fields},
         "asked": list(_asked(resolution)),
     }
 
@@ -214,7 +214,7 @@ def _row(resolution: Resolution, row_id: str) -> Json:
     }
 
 
-def _field(one: Filled, seal: str | None) -> Json:
+def _field(one: Filled) -> Json:
     return {
         "label": one.entry.label,
         "label_en": one.entry.label_en,
@@ -225,7 +225,7 @@ def _field(one: Filled, seal: str | None) -> Json:
         "state": one.state.value,
         "source": one.source or None,
         "as_of": one.as_of.isoformat() if one.as_of else None,
-        "seal": seal,
+        "seal": None,
         "disagrees": [{"source": d.source, "value": d.value} for d in one.disagrees],
     }
 
