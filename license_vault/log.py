@@ -148,6 +148,9 @@ def verify_proof_file(data: bytes, *, record: bytes, vkey: str) -> Logged:
         if told.get("digest") != b64url(salted(record, unb64url(str(extra.get("salt"))))):
             raise BadProof("the log entry belongs to another record")
         head = notes.verify(checkpoint, vkey)
+        # C2SP tlog-checkpoint: the key's name is the log's origin; a key may not speak for another.
+        if head.origin != vkey.partition("+")[0]:
+            raise BadProof("the checkpoint is of another log")
         merkle.verify_inclusion(merkle.leaf_hash(logged), index, head.size, path, head.root)
     except BadProof:
         raise
@@ -166,12 +169,20 @@ def _parse_proof(data: bytes) -> tuple[dict[str, Any], int, list[bytes], str]:
     number = re.fullmatch(r"index (0|[1-9]\d{0,15})", lines[2])
     if number is None:
         raise BadProof("the proof names no index")
-    path = [base64.b64decode(line, validate=True) for line in lines[3:]]
+    path = [_unbase64(line) for line in lines[3:]]
     if any(len(each) != 32 for each in path) or len(path) > 63:
         raise BadProof("the path holds something that is no hash")
-    extra = jws.json_object(base64.b64decode(lines[1].removeprefix("extra "), validate=True))
+    extra = jws.json_object(_unbase64(lines[1].removeprefix("extra ")))
     return extra, int(number[1]), path, checkpoint
 
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def _unbase64(text: str) -> bytes:
+    data = base64.b64decode(text, validate=True)
+    # RFC 4648 3.5: stray trailing bits would let two files be one proof.
+    if _base64(data) != text:
+        raise BadProof("the proof holds base64 that is not canonical")
+    return data

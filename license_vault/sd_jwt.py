@@ -123,8 +123,8 @@ def read(credential: str) -> Read:
     if len(credential) > LONGEST:
         raise BadToken("the credential is larger than any of ours")
     # RFC 9901 4: an SD-JWT ends in a tilde; what follows the last one is a key-binding token.
-    jwt, *disclosures, binding = credential.split("~")
-    if binding or "~" not in credential:
+    jwt, *disclosures = credential.split("~")
+    if not disclosures or disclosures.pop():
         raise BadToken("not an SD-JWT: it must end in a tilde, without key binding")
     token = jws.parse(jwt, typ=TYP, longest=LONGEST)
     # RFC 9901 7.1 (3.a): the hash algorithm must be known; ours names it always.
