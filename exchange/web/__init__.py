@@ -1,0 +1,12 @@
+"""The hub's routes: each parses, calls one use case and renders; none decides."""
+
+from exchange.web import calls, ledger, licenses, pages, resolutions, tokens
+
+ROUTERS = (
+    tokens.router,
+    calls.router,
+    ledger.router,
+    licenses.router,
+    resolutions.router,
+    pages.router,
+)

@@ -1,0 +1,326 @@
+"""Answering a call: claim, decide, look up, record, answer; whatever the way in.
+
+Every call that gets here ends in exactly one ledger entry, and nothing is returned or raised before
+that entry is durable: if it cannot be written, the call fails. Reading requests and tokens is the
+web's business, judging is `exchange/decide.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from exchange import forms, grants, resources
+from exchange.decide import Allowed, Question, Rule, decide
+from exchange.forms import Value, Verdict
+from exchange.grants import Claimed
+from exchange.ledger import accesses as log
+from exchange.ledger.accesses import Access
+from exchange.ledger.entries import Call, Decision, Entry, begun, hashed, sealed
+from exchange.problems import Exhausted, SourceUnavailable, Unprocessable
+from exchange.tokens import Bearer
+from schemas.contract import Contract
+from schemas.errors import Invalid, Refused, Unauthenticated, Unavailable, YizhanError
+from schemas.grant import Authority, Mode, Subject
+
+ACCESSES = "ledger.accesses"  # the resource under which a client may read a citizen's own log
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+QUOTAS = frozenset({Rule.MINUTE, Rule.DAY})
+
+Result = TypeVar("Result")
+
+
+class CallRefused(Refused):
+    """The decision on a call: `rule` names what refuses."""
+
+    code = "call-refused"
+
+
+class Evidence(Protocol):
+    """Where entries go; `write` returns when they are durable."""
+
+    async def write(self, entry: Entry) -> None:
+        """Write one entry. Raises `LedgerUnavailable`."""
+
+
+class Pool(Protocol):
+    """Where connections come from."""
+
+    def acquire(self) -> AbstractAsyncContextManager[Any]:
+        """Lend a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a query; without a row there are no values."""
+
+    receipt: UUID
+    values: Mapping[str, Value]
+
+    @property
+    def found(self) -> bool:
+        """The library knows the subject, as far as the grant shows its rows."""
+        return bool(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The answer to a verification: a verdict for each claim, and nothing else."""
+
+    receipt: UUID
+    verdicts: Mapping[str, Verdict]
+
+
+@dataclass(slots=True)
+class Draft:
+    """The entry in the making: what becomes known of a call while it is served."""
+
+    call: Call
+
+    def note(self, **known: Any) -> None:
+        """Something became known."""
+        self.call = replace(self.call, **known)
+
+
+# Given a connection, the resolved subject and what is allowed: the result, and the bytes of it that
+# the ledger keeps a keyed digest of (none when nothing was found).
+LookUp = Callable[[Any, Subject, Allowed], Awaitable[tuple[Result, bytes]]]
+
+
+@dataclass(frozen=True)
+class Answering:
+    """The use cases of asking, over a pool of the hub's role and the ledger.
+
+    Each raises `NotFound`, `Unprocessable`, `Unauthenticated`, `CallRefused`, `Exhausted`,
+    `SourceUnavailable` or `Unavailable`. All are recorded; the error's `receipt` says where.
+    """
+
+    pool: Pool
+    ledger: Evidence
+    subject_key: bytes
+
+    async def ask(
+        self,
+        client_id: str,
+        resource: str,
+        subject: Subject,
+        fields: Sequence[str],
+        authority: Authority,
+    ) -> Answer:
+        """Query from inside the hub, for a client that already proved who it is.
+
+        The same decision and the same evidence as over HTTP.
+        """
+        return await self.query(Bearer(client_id, None, None), resource, subject, fields, authority)
+
+    async def query(
+        self,
+        bearer: Bearer,
+        resource: str,
+        subject: Subject,
+        fields: Sequence[str],
+        authority: Authority,
+    ) -> Answer:
+        """Answer fields of one subject, in the forms that the grant shows."""
+        question = Question(bearer.client, resource, Mode.QUERY, tuple(fields), authority)
+
+        async def look_up(
+            conn: Any, known: Subject, allowed: Allowed
+        ) -> tuple[dict[str, Value], bytes]:
+            rows = await _rows(conn, resource, known, allowed)
+            shown = forms.values(resources.find(resource), allowed, rows)
+            return shown, orjson.dumps(shown) if shown else b""
+
+        receipt, shown = await self._serve(bearer, question, subject, look_up)
+        return Answer(receipt, shown)
+
+    async def verify(
+        self,
+        bearer: Bearer,
+        resource: str,
+        subject: Subject,
+        claims: Mapping[str, object],
+        authority: Authority,
+    ) -> Comparison:
+        """Compare claims with what the library holds; nothing of it is disclosed."""
+        question = Question(bearer.client, resource, Mode.VERIFY, tuple(claims), authority)
+
+        async def look_up(
+            conn: Any, known: Subject, allowed: Allowed
+        ) -> tuple[dict[str, Verdict], bytes]:
+            rows = await _rows(conn, resource, known, allowed)
+            verdicts = forms.verdicts(claims, rows)
+            return verdicts, orjson.dumps(verdicts) if rows else b""
+
+        receipt, verdicts = await self._serve(bearer, question, subject, look_up)
+        return Comparison(receipt, verdicts)
+
+    async def accesses(
+        self, bearer: Bearer, subject: Subject, authority: Authority
+    ) -> tuple[UUID, list[Access]]:
+        """A citizen's own log, for a client that was granted `ledger.accesses`; looking at it is
+        itself in it."""
+        question = Question(bearer.client, ACCESSES, Mode.QUERY, ("accesses",), authority)
+
+        async def look_up(conn: Any, known: Subject, _: Allowed) -> tuple[list[Access], bytes]:
+            found = await log.accesses(conn, hashed(self.subject_key, known))
+            return found, b"%d" % len(found) if found else b""
+
+        return await self._serve(bearer, question, subject, look_up)
+
+    async def _serve(
+        self, bearer: Bearer, question: Question, subject: Subject, look_up: LookUp[Result]
+    ) -> tuple[UUID, Result]:
+        """The one way through: whatever happens, one entry is durable before this ends."""
+        draft = Draft(_begun(bearer, question))
+        try:
+            async with self.pool.acquire() as conn:
+                known, allowed = await self._judge(conn, draft, bearer, question, subject)
+                result, evidence = await _from_source(look_up(conn, known, allowed))
+        except YizhanError as err:
+            await record_failure(self.ledger, draft.call, err)
+            raise
+        except DATABASE_ERRORS as err:
+            failure = Unavailable(f"the database does not answer: {type(err).__name__}")
+            await record_failure(self.ledger, draft.call, failure)
+            raise failure from None
+        decision = Decision.ANSWERED if evidence else Decision.NOT_FOUND
+        digest = sealed(self.subject_key, evidence) if evidence else None
+        await self.ledger.write(draft.call.ended(decision, answer=digest))
+        return draft.call.receipt, result
+
+    async def _judge(
+        self, conn: Any, draft: Draft, bearer: Bearer, question: Question, subject: Subject
+    ) -> tuple[Subject, Allowed]:
+        """Who is it about, and may it be answered: the subject's one name, and what is allowed."""
+        checked = resources.normalised(subject)
+        unfit = _unfit(question, subject)
+        if not unfit:  # else what was sent may be anything, and stays out of the ledger
+            draft.note(resource=question.resource, fields=question.fields)
+            self._note_subject(draft, checked or subject)
+        alias = (resources.IDENTIFIERS.get(subject.type, ""), subject.id.strip())
+        claimed = await grants.claim(conn, question, bearer.kid, bearer.proof, alias)
+        _check_standing(claimed)
+        if unfit:
+            raise unfit
+        known = _resolved(claimed, subject, checked)
+        self._note_subject(draft, known)
+        return known, await self._decide(conn, draft, question, claimed)
+
+    async def _decide(
+        self, conn: Any, draft: Draft, question: Question, claimed: Claimed
+    ) -> Allowed:
+        if claimed.grant is not None:
+            draft.note(grant=claimed.grant.id)
+        verdict = decide(claimed.grant, question, claimed.spent, claimed.at)
+        if isinstance(verdict, Allowed):
+            return verdict
+        if claimed.grant is not None and claimed.grant.max_uses is not None:
+            await grants.refund(conn, claimed.grant)
+        if verdict.rule in QUOTAS:
+            raise Exhausted("the grant's quota is used up", zh="调用额度已用尽", rule=verdict.rule)
+        raise CallRefused(
+            f"the grant does not allow this: {verdict.rule}",
+            zh="授权范围不允许此次调用",
+            rule=verdict.rule,
+        )
+
+    def _note_subject(self, draft: Draft, subject: Subject) -> None:
+        draft.note(subject_type=subject.type, subject=hashed(self.subject_key, subject))
+
+
+async def record_failure(ledger: Evidence, call: Call, err: YizhanError) -> None:
+    """Record a call that was not answered; the error takes the receipt along."""
+    await ledger.write(call.ended(_decision(err), rule=err.rule or err.code))
+    vars(err)["receipt"] = str(call.receipt)
+
+
+def _decision(err: YizhanError) -> Decision:
+    if isinstance(err, Unauthenticated):
+        return Decision.UNAUTHENTICATED
+    if isinstance(err, Refused):
+        return Decision.REFUSED
+    return Decision.MALFORMED if isinstance(err, Invalid) else Decision.UNAVAILABLE
+
+
+def _begun(bearer: Bearer, question: Question) -> Call:
+    return replace(
+        begun(question.mode.value),
+        client=bearer.client,
+        key=bearer.kid,
+        authority=question.authority,
+    )
+
+
+def _unfit(question: Question, subject: Subject) -> Invalid | None:
+    """What is wrong with the question itself, whoever asks it."""
+    if question.resource == ACCESSES:
+        described: Contract | None = None
+        subjects = set(resources.IDENTIFIERS)
+    else:
+        try:
+            described = resources.find(question.resource)
+        except Invalid as err:
+            return err
+        subjects = set(described.subjects)
+    if subject.type not in subjects & set(resources.IDENTIFIERS):
+        return _does_not_fit("this resource knows no such kind of subject", "subject-type-unknown")
+    if described and not set(question.fields) <= {field.name for field in described.fields}:
+        return _does_not_fit("the resource has no such field", "field-unknown")
+    if len(set(question.fields)) != len(question.fields):
+        return _does_not_fit("a field is asked for twice", "field-twice")
+    return None
+
+
+def _does_not_fit(message: str, rule: str) -> Unprocessable:
+    return Unprocessable(message, zh="请求与资源目录不符", rule=rule)
+
+
+def _check_standing(claimed: Claimed) -> None:
+    """Token and proof were good; do proof, client and key stand at this moment?"""
+    standing = {
+        "client-not-active": claimed.active,
+        "key-not-in-force": claimed.keyed,
+        "dpop-proof-replayed": claimed.fresh,
+    }
+    for rule, stands in standing.items():
+        if not stands:
+            raise Unauthenticated("the caller does not stand", zh="调用方身份无效", rule=rule)
+
+
+def _resolved(claimed: Claimed, subject: Subject, checked: Subject | None) -> Subject:
+    """The subject's one name: what an alias stands for, or the identifier itself."""
+    if len(claimed.resolved) > 1:
+        raise _does_not_fit("the identifier stands for more than one subject", "subject-ambiguous")
+    if claimed.resolved:
+        return Subject(subject.type, claimed.resolved[0])
+    if checked is None:
+        raise _does_not_fit("the subject's identifier fails its check", "subject-invalid")
+    return checked
+
+
+async def _from_source(looked_up: Awaitable[Result]) -> Result:
+    """A library that does not answer is the source's failure, not the caller's and not ours."""
+    try:
+        return await looked_up
+    except DATABASE_ERRORS:
+        raise SourceUnavailable(
+            "the library that holds this does not answer", zh="数据来源暂不可用，请稍后重试"
+        ) from None
+
+
+async def _rows(conn: Any, resource: str, subject: Subject, allowed: Allowed) -> list[Any]:
+    statement = resources.look_up(
+        resource, subject.type, allowed.fields, tuple(sorted(allowed.row_filter))
+    )
+    arguments = statement.arguments(subject.id, allowed.row_filter)
+    rows: list[Any] = await conn.fetch(statement.sql, *arguments)
+    if len(rows) > resources.MOST_ROWS:
+        raise CallRefused("the answer is too large for a query", rule="answer-too-large")
+    return rows

@@ -1,0 +1,205 @@
+"""Grants at rest: giving, revoking, and the one statement that serves a call.
+
+`CLAIM` is the only place where a grant is read, at every call anew: it makes the proof's unique
+row, looks whether client and key stand, picks the grant that fits best and claims its quota, in one
+round trip. It judges nothing; `exchange/decide.py` does, with what was claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from exchange.decide import Question, Spent
+from schemas.errors import Invalid, NotFound
+from schemas.grant import Form, Grant, Mode
+
+CLAIM = """
+WITH fresh AS (
+    INSERT INTO hub.seen (key, expires_at)
+    SELECT $1::bytea, now() + interval '5 minutes' WHERE $1::bytea IS NOT NULL
+    ON CONFLICT DO NOTHING RETURNING true
+), caller AS (
+    SELECT c.status = 'active' AS active,
+           $2::text IS NULL OR EXISTS (
+               SELECT FROM hub.client_key k
+               WHERE k.kid = $2 AND k.client = c.id AND k.revoked_at IS NULL) AS keyed,
+           $1::bytea IS NULL OR EXISTS (SELECT FROM fresh) AS fresh
+    FROM hub.client c WHERE c.id = $3
+), chosen AS (
+    SELECT * FROM hub."grant" g WHERE g.client = $3 AND g.resource = $4
+    ORDER BY (g.revoked_at IS NULL AND g.valid_from <= now() AND now() < g.valid_to)::int
+             + ($5 = ANY (g.modes))::int + ($6 = ANY (g.purposes))::int
+             + ($7 = ANY (g.bases))::int + ($8 = ANY (g.items))::int
+             + (g.fields ?& $9::text[])::int DESC, g.valid_from DESC, g.id
+    LIMIT 1
+), spent AS (
+    UPDATE hub.grant_spend s SET
+        minute = greatest(s.minute, date_trunc('minute', now())),
+        minute_calls = CASE WHEN s.minute >= date_trunc('minute', now())
+                            THEN s.minute_calls ELSE 0 END + 1,
+        day = greatest(s.day, (now() AT TIME ZONE 'Asia/Shanghai')::date),
+        day_calls = CASE WHEN s.day >= (now() AT TIME ZONE 'Asia/Shanghai')::date
+                         THEN s.day_calls ELSE 0 END + 1,
+        uses = s.uses + 1
+    FROM chosen, caller
+    WHERE s.grant_id = chosen.id AND caller.active AND caller.keyed AND caller.fresh
+    RETURNING s.minute_calls, s.day_calls, s.uses
+)
+SELECT now() AS at, caller.active, caller.keyed, caller.fresh,
+       (SELECT r.offered FROM hub.resource r WHERE r.code = $4) AS offered,
+       (SELECT array_agg(a.subject) FROM library.alias a
+        WHERE a.kind = $10 AND a.alias = $11) AS resolved,
+       chosen.*, spent.*
+FROM (SELECT) AS one
+LEFT JOIN caller ON true LEFT JOIN chosen ON true LEFT JOIN spent ON true
+"""
+REFUND = "UPDATE hub.grant_spend SET uses = uses - 1 WHERE grant_id = $1"
+
+
+class Connection(Protocol):
+    """The part of an asyncpg connection that is used here."""
+
+    async def fetchrow(self, query: str, *args: object) -> Mapping[str, Any] | None:
+        """Run a statement and return its first row."""
+
+    async def execute(self, query: str, *args: object) -> str:
+        """Run a statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What the database said of a call: who stands, what was claimed, who the subject is."""
+
+    at: datetime
+    active: bool
+    keyed: bool
+    fresh: bool
+    offered: bool
+    grant: Grant | None
+    spent: Spent
+    resolved: tuple[str, ...]
+
+
+async def claim(
+    conn: Connection,
+    question: Question,
+    kid: str | None,
+    proof: bytes | None,
+    alias: tuple[str, str],
+) -> Claimed:
+    """Read the grant and claim its quota for one call. A call that is refused afterwards has
+    counted for the minute and the day; see `refund` for the uses."""
+    asked = question.authority
+    row = await conn.fetchrow(
+        CLAIM,
+        proof,
+        kid,
+        question.client,
+        question.resource,
+        question.mode.value,
+        asked.purpose,
+        asked.basis,
+        asked.item,
+        list(question.fields),
+        *alias,
+    )
+    assert row is not None
+    return Claimed(
+        at=row["at"],
+        active=bool(row["active"]),
+        keyed=bool(row["keyed"]),
+        fresh=row["fresh"] is not False,
+        offered=bool(row["offered"]),
+        grant=_grant(row) if row["id"] else None,
+        spent=Spent(row["minute_calls"] or 0, row["day_calls"] or 0, row["uses"] or 0),
+        resolved=tuple(dict.fromkeys(row["resolved"] or ())),
+    )
+
+
+async def refund(conn: Connection, grant: Grant) -> None:
+    """Give back the use that a refused call had claimed: only answers use up a number of uses."""
+    await conn.execute(REFUND, grant.id)
+
+
+def give(conn: psycopg.Connection, grant: Grant) -> None:
+    """Give a grant, on the owner's connection. Raises `Invalid` when it could never be used."""
+    _check_usable(grant)
+    conn.execute(
+        "INSERT INTO hub.resource (code) VALUES (%s) ON CONFLICT DO NOTHING", (grant.resource,)
+    )
+    conn.execute(
+        'INSERT INTO hub."grant" (id, client, resource, purposes, bases, items, modes, fields,'
+        " row_filter, per_minute, per_day, max_uses, valid_from, valid_to, file_number)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            grant.id,
+            grant.client,
+            grant.resource,
+            sorted(grant.purposes),
+            sorted(grant.bases),
+            sorted(grant.items),
+            sorted(grant.modes),
+            Jsonb(dict(grant.fields)),
+            Jsonb({column: list(values) for column, values in grant.row_filter.items()}),
+            grant.per_minute,
+            grant.per_day,
+            grant.max_uses,
+            grant.valid_from,
+            grant.valid_to,
+            grant.file_number,
+        ),
+    )
+    conn.execute("INSERT INTO hub.grant_spend (grant_id) VALUES (%s)", (grant.id,))
+
+
+def revoke(conn: psycopg.Connection, grant_id: str, reason: str = "") -> None:
+    """Revoke a grant, on the owner's connection; felt at the next call. Raises `NotFound`."""
+    done = conn.execute(
+        'UPDATE hub."grant" SET revoked_at = now(), revoked_because = %s'
+        " WHERE id = %s AND revoked_at IS NULL",
+        (reason, grant_id),
+    )
+    if done.rowcount == 0:
+        raise NotFound("there is no such grant in force")
+
+
+def withdraw(conn: psycopg.Connection, resource: str) -> None:
+    """Stop offering a resource, whatever grants it has. Raises `NotFound`."""
+    done = conn.execute("UPDATE hub.resource SET offered = false WHERE code = %s", (resource,))
+    if done.rowcount == 0:
+        raise NotFound("there is no such resource")
+
+
+def _check_usable(grant: Grant) -> None:
+    sets: Sequence[object] = (grant.purposes, grant.bases, grant.items, grant.modes, grant.fields)
+    if not all(sets):
+        raise Invalid("a grant names at least one purpose, basis, item, mode and field")
+    if not grant.file_number:
+        raise Invalid("a grant names the file that approved it")
+
+
+def _grant(row: Mapping[str, Any]) -> Grant:
+    return Grant(
+        id=row["id"],
+        client=row["client"],
+        resource=row["resource"],
+        purposes=frozenset(row["purposes"]),
+        bases=frozenset(row["bases"]),
+        items=frozenset(row["items"]),
+        fields={name: Form(form) for name, form in row["fields"].items()},
+        modes=frozenset(map(Mode, row["modes"])),
+        valid_from=row["valid_from"],
+        valid_to=row["valid_to"],
+        per_minute=row["per_minute"],
+        per_day=row["per_day"],
+        file_number=row["file_number"],
+        row_filter={column: tuple(values) for column, values in row["row_filter"].items()},
+        max_uses=row["max_uses"],
+        revoked_at=row["revoked_at"],
+    )

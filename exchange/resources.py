@@ -1,0 +1,104 @@
+"""Resources: what can be asked, each one dataset as its contract describes it.
+
+A resource knows the statement that looks a subject up in its library. The statement is compiled
+from SQLAlchemy Core once for each (resource, subject type, fields, filtered columns); every value
+in it is a parameter. Who may ask is no business of this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import asyncpg
+
+from schemas import contract, identifiers
+from schemas.contract import Contract
+from schemas.errors import Invalid, NotFound
+from schemas.grant import Subject
+
+MOST_ROWS = 1000
+IDENTIFIERS: Mapping[str, str] = {
+    "cn.resident_id": "resident",
+    "cn.uscc": "uscc",
+    "cn.real_estate_unit": "real_estate_unit",
+    "cn.license_id": "license_id",
+}
+LONGEST_ID = 64
+_DIALECT = asyncpg.dialect()
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A compiled look-up: SQL for asyncpg and the names of its parameters, in their order."""
+
+    sql: str
+    parameters: tuple[str, ...]
+
+    def arguments(self, subject: str, row_filter: Mapping[str, tuple[str, ...]]) -> list[object]:
+        """The values of the parameters for one call."""
+        return [
+            subject if name == "subject" else list(row_filter[name.removeprefix("only_")])
+            for name in self.parameters
+        ]
+
+
+@lru_cache(maxsize=256)
+def find(code: str) -> Contract:
+    """The contract of a resource. Raises `NotFound`."""
+    try:
+        return contract.load(code)
+    except Invalid as err:
+        raise NotFound(
+            "there is no such resource", zh="资源不存在", rule="resource-unknown"
+        ) from err
+
+
+def catalogue() -> tuple[Contract, ...]:
+    """Every resource, by its code."""
+    return tuple(sorted(contract.all_contracts(), key=lambda each: each.id))
+
+
+def normalised(subject: Subject) -> Subject | None:
+    """The subject with its identifier in its one spelling, or nothing when it fails its check."""
+    try:
+        checked = identifiers.KINDS[IDENTIFIERS[subject.type]](subject.id)
+    except Invalid:
+        return None
+    return Subject(subject.type, checked.value)
+
+
+@lru_cache(maxsize=1024)
+def look_up(
+    code: str, subject_type: str, fields: tuple[str, ...], filtered: tuple[str, ...]
+) -> Statement:
+    """The statement that reads `fields` of one subject's rows, and since when they stand."""
+    described = find(code)
+    relation = _relation(described)
+    of_subject = relation.c[described.subjects[subject_type]]
+    query = (
+        sa.select(*(relation.c[name] for name in fields), _as_of(described, relation))
+        .where(of_subject == sa.bindparam("subject", type_=sa.Text))
+        .order_by(*(relation.c[name] for name in described.key))
+        .limit(sa.literal_column(str(MOST_ROWS + 1)))
+    )
+    for column in filtered:
+        allowed = sa.bindparam(f"only_{column}", type_=sa.ARRAY(sa.Text))
+        query = query.where(sa.cast(relation.c[column], sa.Text) == sa.any_(allowed))
+    compiled = query.compile(dialect=_DIALECT)
+    return Statement(str(compiled), tuple(compiled.positiontup or ()))
+
+
+def _relation(described: Contract) -> sa.FromClause:
+    schema, name = described.relation.split(".")
+    columns = [sa.column(column) for column in (*described.columns, "_since")]
+    return sa.table(name, *columns, schema=schema)
+
+
+def _as_of(described: Contract, relation: sa.FromClause) -> sa.ColumnElement[object]:
+    """Since when the library holds the row as it is; a view over living tables is as of now."""
+    if described.kind == "view":
+        return sa.func.now().label("_as_of")
+    return relation.c["_since"].label("_as_of")
