@@ -12,7 +12,7 @@ GRANTS = (
     # Staging tables are made and dropped by the run that fills them.
     "GRANT CREATE ON SCHEMA library TO yizhan_ingest",
     "GRANT SELECT, INSERT, UPDATE ON library.batch, library.alias TO yizhan_ingest",
-    "GRANT SELECT, INSERT ON library.consumed TO yizhan_ingest",
+    "GRANT SELECT, INSERT, DELETE ON library.consumed TO yizhan_ingest",
     "GRANT SELECT, INSERT, DELETE ON library.quarantine TO yizhan_ingest",
     "GRANT SELECT ON library.batch, library.alias TO yizhan_hub, yizhan_vault",
 )

@@ -1,0 +1,231 @@
+"""From a staging table into a library: what differs is written, the rest is not touched.
+
+The new rows are joined with the old ones once; only rows that differ go on. A row that is changed
+or removed moves to the history first, with the batches and the time between which it held. So the
+cost follows the change, and merging the same rows again writes nothing.
+
+`difference` looks and `apply` writes; between them the caller may still refuse. Both run in the
+caller's transaction, which holds the dataset (`hold`) from before the first to the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import psycopg
+from psycopg.sql import SQL, Composable, Composed, Identifier
+
+from exchange.libraries.tables import columns, history_table, listed, named
+from schemas.contract import Contract
+
+FATE = "_fate"
+"""Column of a staging table: what shall become of the key."""
+
+
+class Fate(StrEnum):
+    """What a staged row says about its key."""
+
+    HOLDS = "H"  # this is the row now
+    GONE = "G"  # the source says that the row is no more
+    KEPT = "K"  # what came is in quarantine, so whatever the library holds stays
+
+
+WORK_MEM = "256MB"  # the join of a whole dataset with itself shall not go to disk
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How many rows a batch would write, and how many the dataset held before."""
+
+    inserted: int
+    updated: int
+    deleted: int
+    before: int
+
+
+ALL = SQL("true")
+
+
+@dataclass(frozen=True)
+class Merge:
+    """One staging table on its way into one dataset.
+
+    `closing`: a row that is not staged is no more (a snapshot). `within`: a condition that bounds
+    the old rows compared (a build of some keys). `overtakable`: leave alone what later batches
+    wrote (a replay).
+    """
+
+    contract: Contract
+    stage: Composable
+    batch: int
+    closing: bool
+    within: Composable | None = None
+    overtakable: bool = False
+
+    @property
+    def current(self) -> Identifier:
+        """The table of what holds now."""
+        return named(self.contract.table)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields' names."""
+        return list(columns(self.contract))
+
+    def same_key(self, left: str, right: str) -> Composed:
+        """The condition that two rows have one key."""
+        pairs = [
+            SQL("{} = {}").format(Identifier(left, key), Identifier(right, key))
+            for key in self.contract.key
+        ]
+        return SQL(" AND ").join(pairs)
+
+
+def hold(conn: psycopg.Connection, contract: Contract) -> datetime:
+    """Keep other merges out until the transaction ends; the moment at which this one happens.
+
+    The moment is later than any earlier merge's, whatever the clock does.
+    """
+    conn.execute(SQL("SET LOCAL work_mem = {}").format(WORK_MEM))
+    conn.execute(SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(named(contract.table)))
+    row = conn.execute(
+        "SELECT greatest(clock_timestamp(), max(published_at) + interval '1 microsecond')"
+        " FROM library.batch WHERE dataset = %s",
+        (contract.id,),
+    ).fetchone()
+    assert row is not None
+    moment: datetime = row[0]
+    return moment
+
+
+def difference(conn: psycopg.Connection, merge: Merge) -> Difference:
+    """Compare the staged rows with what is held; the keys that differ wait in `diff`."""
+    conn.execute(_difference(merge))
+    found: dict[str, int] = dict(
+        conn.execute("SELECT op, count(*) FROM diff GROUP BY op").fetchall()
+    )
+    before = conn.execute(SQL("SELECT count(*) FROM {}").format(merge.current)).fetchone()
+    assert before is not None
+    return Difference(found.get("I", 0), found.get("U", 0), found.get("D", 0), before[0])
+
+
+def apply(conn: psycopg.Connection, merge: Merge, at: datetime) -> None:
+    """Write what `difference` found."""
+    values = {"batch": merge.batch, "at": at}
+    for statement in (_close(merge), _delete(merge), _update(merge), _insert(merge)):
+        conn.execute(statement, values)
+
+
+def present(conn: psycopg.Connection, merge: Merge) -> int:
+    """How many of the staged rows the dataset now holds, by key: the check on `apply`."""
+    statement = SQL("SELECT count(*) FROM {} n JOIN {} o ON {} WHERE n._fate = {}")
+    row = conn.execute(
+        statement.format(merge.stage, merge.current, merge.same_key("n", "o"), Fate.HOLDS)
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _difference(merge: Merge) -> Composed:
+    keys = [
+        SQL("coalesce(n.{key}, o.{key}) AS {key}").format(key=Identifier(key))
+        for key in merge.contract.key
+    ]
+    return SQL(
+        """
+        CREATE TEMPORARY TABLE diff ON COMMIT DROP AS
+        SELECT {keys}, CASE WHEN coalesce(n._fate, 'G') = 'G' THEN 'D'
+                            WHEN o.{first} IS NULL THEN 'I' ELSE 'U' END AS op
+          FROM {stage} n {join} JOIN (SELECT * FROM {current} WHERE {within}) o ON {same}
+         WHERE CASE coalesce(n._fate, 'G')
+                    WHEN 'G' THEN o.{first} IS NOT NULL
+                    WHEN 'H' THEN o.{first} IS NULL
+                               OR ROW({new}) IS DISTINCT FROM ROW({old}) END
+           AND {still}
+        """
+    ).format(
+        keys=SQL(", ").join(keys),
+        first=Identifier(merge.contract.key[0]),
+        stage=merge.stage,
+        join=SQL("FULL" if merge.closing else "LEFT"),
+        current=merge.current,
+        within=merge.within or ALL,
+        same=merge.same_key("n", "o"),
+        new=listed(merge.fields, "n"),
+        old=listed(merge.fields, "o"),
+        still=_not_overtaken(merge) if merge.overtakable else ALL,
+    )
+
+
+def _not_overtaken(merge: Merge) -> Composed:
+    keys = [
+        SQL("h.{key} = coalesce(n.{key}, o.{key})").format(key=Identifier(key))
+        for key in merge.contract.key
+    ]
+    return SQL(
+        "coalesce(o._batch <= {batch}, true) AND NOT EXISTS"
+        " (SELECT FROM {history} h WHERE {keys} AND h._batch_to > {batch})"
+    ).format(
+        batch=merge.batch,
+        history=named(history_table(merge.contract)),
+        keys=SQL(" AND ").join(keys),
+    )
+
+
+def _close(merge: Merge) -> Composed:
+    return SQL(
+        """
+        INSERT INTO {history} ({fields}, _batch_from, _batch_to, _during)
+        SELECT {old}, o._batch, %(batch)s, tstzrange(o._since, %(at)s)
+          FROM {current} o JOIN diff d ON {same} WHERE d.op <> 'I'
+        """
+    ).format(
+        history=named(history_table(merge.contract)),
+        fields=listed(merge.fields),
+        old=listed(merge.fields, "o"),
+        current=merge.current,
+        same=merge.same_key("o", "d"),
+    )
+
+
+def _delete(merge: Merge) -> Composed:
+    return SQL("DELETE FROM {current} o USING diff d WHERE {same} AND d.op = 'D'").format(
+        current=merge.current, same=merge.same_key("o", "d")
+    )
+
+
+def _update(merge: Merge) -> Composed:
+    pairs = [
+        SQL("{field} = n.{field}").format(field=Identifier(field))
+        for field in merge.fields
+        if field not in merge.contract.key
+    ]
+    return SQL(
+        """
+        UPDATE {current} o SET {pairs}, _batch = %(batch)s, _since = %(at)s
+          FROM {stage} n, diff d WHERE {staged} AND {same} AND d.op = 'U'
+        """
+    ).format(
+        current=merge.current,
+        pairs=SQL(", ").join(pairs),
+        stage=merge.stage,
+        staged=merge.same_key("n", "d"),
+        same=merge.same_key("o", "d"),
+    )
+
+
+def _insert(merge: Merge) -> Composed:
+    return SQL(
+        """
+        INSERT INTO {current} ({fields}, _batch, _since)
+        SELECT {new}, %(batch)s, %(at)s FROM {stage} n JOIN diff d ON {staged} WHERE d.op = 'I'
+        """
+    ).format(
+        current=merge.current,
+        fields=listed(merge.fields),
+        new=listed(merge.fields, "n"),
+        stage=merge.stage,
+        staged=merge.same_key("n", "d"),
+    )

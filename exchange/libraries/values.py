@@ -1,0 +1,162 @@
+"""From the text a source sent to the value a contract asks for, as polars expressions.
+
+Each source text stands in a column `text:<field>`; `value` makes the field's column from it and
+`faults` says what may be wrong with it. Nothing here looks at one row at a time, and nothing is
+guessed: a text that does not say what it must becomes null and a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+
+import polars as pl
+
+from connectors.feeds import Manifest
+from schemas import identifier_columns
+from schemas.codes import code_list
+from schemas.contract import Field
+
+TEXT = "text:"
+UNIT = "unit:"
+
+# Sources that write no offset mean the clock on their wall.
+WALL_CLOCK = "Asia/Shanghai"
+
+_WIDE = pl.Decimal(38, 8)  # before a unit's factor is applied
+_BOOLEANS: Mapping[str, bool] = {
+    **dict.fromkeys(("true", "t", "1", "Y", "是"), True),
+    **dict.fromkeys(("false", "f", "0", "N", "否"), False),
+}
+_FAULT_OF_TYPE = {
+    "date": "not-a-date",
+    "timestamp": "not-a-time",
+    "decimal": "not-a-number",
+    "integer": "not-a-number",
+    "boolean": "not-a-boolean",
+}
+
+
+def text(field: Field) -> pl.Expr:
+    """What the source sent for `field`; nothing is null."""
+    return pl.col(TEXT + field.name)
+
+
+def trimmed(column: str) -> pl.Expr:
+    """A source column without blanks around it."""
+    stripped = pl.col(column).cast(pl.String).str.strip_chars()
+    return pl.when(stripped != "").then(stripped)
+
+
+def untouched(column: str) -> pl.Expr:
+    """A source column of numbers, whose blanks are mended and counted with the rest."""
+    sent = pl.col(column).cast(pl.String)
+    return pl.when(sent.str.strip_chars() != "").then(sent)
+
+
+def value(field: Field, manifest: Manifest) -> pl.Expr:
+    """The field's value; null where the source sent nothing or something wrong."""
+    if field.identifier or field.identifier_by:
+        return _by_kind(field, identifier_columns.normalised, text(field))
+    return _typed(field, manifest, _translated(field, manifest))
+
+
+def faults(field: Field, manifest: Manifest) -> Iterator[tuple[str, pl.Expr]]:
+    """What may be wrong with the field, each named and true for the rows that have it."""
+    sent, came = text(field).is_not_null(), pl.col(field.name).is_not_null()
+    if field.required:
+        yield "required", ~sent
+    if field.name in manifest.crosswalk or field.code_list:
+        yield "unknown-code", sent & ~_known(field, manifest)
+    if field.name in manifest.units:
+        yield "unknown-unit", sent & _factor(field, manifest).is_null()
+    if field.type in _FAULT_OF_TYPE:
+        readable = _typed(field, manifest, _translated(field, manifest), unit=False)
+        yield (
+            _FAULT_OF_TYPE[field.type],
+            _translated(field, manifest).is_not_null() & (readable.is_null()),
+        )
+    if field.minimum is not None:
+        yield "range", came & (pl.col(field.name) < field.minimum)
+    if field.type == "string" and not (field.identifier or field.identifier_by):
+        yield from _lengths(field)
+
+
+def _lengths(field: Field) -> Iterator[tuple[str, pl.Expr]]:
+    length = pl.col(field.name).str.len_chars()
+    if field.max_length is not None:
+        yield "too-long", length > field.max_length
+    if field.min_length is not None:
+        yield "too-short", length < field.min_length
+
+
+def _translated(field: Field, manifest: Manifest) -> pl.Expr:
+    """The text in our codes, where the source speaks its own."""
+    table = manifest.crosswalk.get(field.name)
+    if table is None:
+        return text(field)
+    return text(field).replace_strict(dict(table), default=None, return_dtype=pl.String)
+
+
+def _known(field: Field, manifest: Manifest) -> pl.Expr:
+    ours = _translated(field, manifest)
+    if field.code_list is None:
+        return ours.is_not_null()
+    return ours.is_in(list(code_list(field.code_list).values)).fill_null(False)
+
+
+def _typed(field: Field, manifest: Manifest, said: pl.Expr, *, unit: bool = True) -> pl.Expr:
+    match field.type:
+        case "date":
+            return _date(said)
+        case "timestamp":
+            return _time(said)
+        case "boolean":
+            return said.replace_strict(dict(_BOOLEANS), default=None, return_dtype=pl.Boolean)
+        case "integer":
+            return said.cast(pl.Int64, strict=False)
+        case "decimal":
+            exact = said.cast(_WIDE, strict=False)
+            if unit and field.name in manifest.units:
+                exact = exact * _factor(field, manifest)
+            return exact.cast(pl.Decimal(field.precision, field.scale or 0), strict=False)
+    return said
+
+
+def _date(said: pl.Expr) -> pl.Expr:
+    return pl.coalesce(
+        said.str.to_date("%Y-%m-%d", strict=False), said.str.to_date("%Y%m%d", strict=False)
+    )
+
+
+def _time(said: pl.Expr) -> pl.Expr:
+    """ISO 8601, as PostgreSQL writes it too (`+00` for an offset)."""
+    plain = said.str.replace("T", " ", literal=True).str.replace("Z", "+00:00", literal=True)
+    shape = "%Y-%m-%d %H:%M:%S%.f"
+    absolute = plain.str.to_datetime(f"{shape}%#z", strict=False, time_unit="us")
+    wall = plain.str.to_datetime(shape, strict=False, time_unit="us")
+    local = wall.dt.replace_time_zone(WALL_CLOCK, ambiguous="earliest", non_existent="null")
+    return pl.coalesce(absolute, local.dt.convert_time_zone("UTC"))
+
+
+def _factor(field: Field, manifest: Manifest) -> pl.Expr:
+    factors: dict[str, Decimal] = dict(manifest.units[field.name].factors)
+    return pl.col(UNIT + field.name).replace_strict(factors, default=None, return_dtype=_WIDE)
+
+
+def failed(field: Field) -> pl.Expr:
+    """The first check that the field's identifier fails, by name; null where it fails none."""
+    return _by_kind(field, identifier_columns.failed, pl.lit(None, pl.String))
+
+
+def _by_kind(field: Field, ask: Callable[[str, str], pl.Expr], otherwise: pl.Expr) -> pl.Expr:
+    """The answer for the kind of number that the field, or the column beside it, says it is."""
+    column = TEXT + field.name
+    if field.identifier:
+        return ask(field.identifier, column)
+    assert field.identifier_by is not None
+    chosen = otherwise
+    for code, kind in field.identifier_by.kinds.items():
+        is_kind = pl.col(field.identifier_by.column) == code
+        chosen = pl.when(is_kind).then(ask(kind, column)).otherwise(chosen)
+    return chosen
