@@ -48,7 +48,7 @@ class Record:
 
 def status_list_address(public_url: str, status_list: int) -> str:
     """Where the signed status list is served: `sub` of its token, `uri` of every license in it."""
-    return f"{public_url}/v1/status-lists/{status_list}"
+    return f"{public_url}/status/{status_list}"
 
 
 def log_origin(public_url: str) -> str:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
-    Sequence,
     SmallInteger,
     Table,
     Text,
@@ -31,8 +30,6 @@ from schemas.tables import METADATA
 
 _AT = DateTime(timezone=True)
 _NOW = text("now()")
-
-SERIAL = Sequence("serial", schema="vault", metadata=METADATA)
 
 STATUS_LIST = Table(
     "status_list",
@@ -211,6 +208,8 @@ OUTBOX = Table(
     Column("event", Text, nullable=False),
     Column("license_id", Text, nullable=False),
     Column("log_index", BigInteger, nullable=False, unique=True),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
     Column("at", _AT, nullable=False),
     schema="vault",
     comment="What others are to be told, in the order it was committed to the log.",

@@ -7,7 +7,7 @@ digests, states and log nodes, never a record or a name. Nobody may change or de
 from alembic import op
 
 from schemas.tables import METADATA
-from schemas.tables.vault import HOLDING, SERIAL, TABLES
+from schemas.tables.vault import HOLDING, TABLES
 
 revision = "0003_vault"
 down_revision = "0002_hub"
@@ -36,10 +36,10 @@ _GRANTS = (
 def upgrade() -> None:
     """Create the tables, the view of holdings and the first status list."""
     op.execute("CREATE SCHEMA IF NOT EXISTS vault")
-    SERIAL.create(op.get_bind())
+    op.execute("CREATE SEQUENCE vault.serial")
     METADATA.create_all(op.get_bind(), tables=TABLES, checkfirst=False)
     op.execute(HOLDING)
-    op.execute("INSERT INTO vault.status_list (id) VALUES (0)")
+    op.execute("INSERT INTO vault.status_list (id) VALUES (1)")
     for column in ("pdf_prepared", "record"):
         # Sealed bytes are compressed already: compressing them again only costs time.
         op.execute(f"ALTER TABLE vault.sealing ALTER {column} SET STORAGE EXTERNAL")
