@@ -60,10 +60,10 @@ class Verifier:
 
 def body(origin: str, size: int, root: bytes) -> bytes:
     """Return the note text that is signed. Raises `BadCheckpoint` for what a note cannot carry."""
-    text = f"{origin}\n{size}\n{base64.b64encode(root).decode('ascii')}\n".encode()
+    text = f"{origin}\n{size}\n{base64.b64encode(root).decode('ascii')}\n"
     if parse(text) != Checkpoint(origin, size, root):
         raise BadCheckpoint("the origin cannot stand in a checkpoint")
-    return text
+    return text.encode()
 
 
 def parse(text: bytes | str) -> Checkpoint:
