@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from asn1crypto import cms
+from asn1crypto import cms, tsp
 
 from license_vault import jws, sd_jwt, status_list
 from license_vault.jws import BadToken
-from schemas import merkle
+from schemas import checkpoint, merkle
 from schemas.canonical import sha256
+from schemas.checkpoint import Checkpoint
 from schemas.errors import Invalid, Refused
 from schemas.license import SealingState
 
@@ -32,15 +33,6 @@ class Reserved:
     sd_jwt_digest: bytes
 
 
-@dataclass(frozen=True)
-class Head:
-    """A tree head: one that was signed, or one that is asked for."""
-
-    origin: str
-    size: int
-    root: bytes
-
-
 def check_pdf(tbs: bytes, reserved: Reserved | None, certificate: bytes) -> Reserved:
     """Signed attributes (RFC 5652 5.4) over exactly the document that was reserved."""
     held = _open_reservation(reserved)
@@ -51,7 +43,8 @@ def check_pdf(tbs: bytes, reserved: Reserved | None, certificate: bytes) -> Rese
         refuse("seal-attributes", "a seal signs data")
     if found["message_digest"].native != held.pdf_digest:
         refuse("digest-differs", "this is not the document that was reserved")
-    bound = found["signing_certificate_v2"]["certs"]
+    # Importing tsp is also what teaches asn1crypto the name of this attribute.
+    bound = tsp.SigningCertificateV2.load(found["signing_certificate_v2"].dump())["certs"]
     # RFC 5035 4: SHA-256 is the default of hash_algorithm.
     if len(bound) != 1 or bound[0]["hash_algorithm"]["algorithm"].native != "sha256":
         refuse("not-our-certificate", "a seal names one certificate by SHA-256")
@@ -85,7 +78,9 @@ def check_status_list(
     return token
 
 
-def check_checkpoint(tbs: bytes, last: Head | None, node: Callable[[int, int], bytes]) -> Head:
+def check_checkpoint(
+    tbs: bytes, last: Checkpoint | None, node: Callable[[int, int], bytes]
+) -> Checkpoint:
     """A head of the tree that can be seen, and that only appends to the last one signed.
 
     1. The body is canonical. 2. It has the origin that this tree has always had. 3. It does not
@@ -150,18 +145,13 @@ def _token(tbs: bytes, typ: str, certificate: bytes) -> jws.Token:
     return token
 
 
-def _head(tbs: bytes) -> Head:
+def _head(tbs: bytes) -> Checkpoint:
     try:
-        origin, size, root, end = tbs.decode("utf-8").split("\n")
-        head = Head(origin, int(size), base64.b64decode(root, validate=True))
-    except ValueError as err:
+        head = checkpoint.parse(tbs)
+        # C2SP tlog-checkpoint: one spelling, and no extension lines of ours.
+        canonical = tbs == checkpoint.body(head.origin, head.size, head.root)
+    except Invalid as err:
         raise Refused("this is no checkpoint body", rule="not-a-checkpoint") from err
-    # C2SP tlog-checkpoint: one spelling, no extension lines of ours.
-    if tbs != body(head) or not origin or end or len(head.root) != merkle.HASH_SIZE:
+    if not canonical:
         refuse("not-a-checkpoint", "this is no canonical checkpoint body")
     return head
-
-
-def body(head: Head) -> bytes:
-    """The checkpoint body that is signed (C2SP tlog-checkpoint)."""
-    return f"{head.origin}\n{head.size}\n{base64.b64encode(head.root).decode()}\n".encode()

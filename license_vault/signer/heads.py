@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from license_vault.signer.checks import Head
+from schemas.checkpoint import Checkpoint
 from schemas.errors import Invalid
 
 
@@ -17,11 +17,11 @@ class Heads:
         self._path = path
         self._held = self._read()
 
-    def last(self, tree: str) -> Head | None:
+    def last(self, tree: str) -> Checkpoint | None:
         """The last head signed of `tree`, if there is one."""
         return self._held.get(tree)
 
-    def remember(self, tree: str, head: Head) -> None:
+    def remember(self, tree: str, head: Checkpoint) -> None:
         """Write `head` down so that it survives power loss; only then may it be signed."""
         held = {**self._held, tree: head}
         told = {
@@ -41,13 +41,13 @@ class Heads:
             os.close(folder)
         self._held = held
 
-    def _read(self) -> dict[str, Head]:
+    def _read(self) -> dict[str, Checkpoint]:
         if not self._path.exists():
             return {}
         try:
             told = json.loads(self._path.read_text())
             return {
-                tree: Head(each["origin"], each["size"], bytes.fromhex(each["root"]))
+                tree: Checkpoint(each["origin"], each["size"], bytes.fromhex(each["root"]))
                 for tree, each in told.items()
             }
         except (ValueError, KeyError, TypeError) as err:
