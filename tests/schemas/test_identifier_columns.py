@@ -52,7 +52,7 @@ def nearly(draw: st.DrawFn, kind: str) -> str:
 
 class TestColumn:
     @pytest.mark.parametrize("kind", sorted(KINDS))
-    @settings(max_examples=60)
+    @settings(max_examples=25)
     @given(data=st.data())
     def test_agrees_with_the_single_check(self, kind: str, data: st.DataObject) -> None:
         """Value, alias and the check that failed are the same one by one and all at once."""
