@@ -54,6 +54,13 @@ def check(contents: bytes, signed: Sequence[bytes]) -> Sealed:
     return Sealed((leaf, *others), f"SHA-256 {digest.hex()}, signed by {_name(leaf)}")
 
 
+def certificates(contents: bytes) -> tuple[x509.Certificate, ...]:
+    """The signer's certificate and the others in a signature, *nothing* of it verified."""
+    data = _signed_data(contents)
+    leaf, others = _certificates(data, data["signer_infos"][0])
+    return (leaf, *others)
+
+
 def _signed_data(contents: bytes) -> Any:
     try:
         info = cms.ContentInfo.load(contents)

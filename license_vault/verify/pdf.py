@@ -16,12 +16,15 @@ from license_vault.verify.report import Examined, Stopped, Trail, stop
 from schemas.canonical import sha256
 
 SUBFILTER = "/ETSI.CAdES.detached"
+# How our licenses are made. In a document of somebody else they mean only that it is not ours.
+SHAPE = frozenset({"several-seals", "not-whole-document", "not-certified", "interactive-content"})
 
 
 def examine(data: bytes, trust: TrustBundle, at: datetime) -> Examined:
     """Take steps 1 to 10; the first that does not pass ends the examination."""
     trail = Trail("pdf")
     subject = license_facts.Subject()
+    document = None
     try:
         document = _form(data, trail)
         signature = _one_seal(document, trail)
@@ -35,8 +38,11 @@ def examine(data: bytes, trust: TrustBundle, at: datetime) -> Examined:
         license_facts.check_identifier(subject, trust, trail)
         license_facts.check_period(subject, at, trail)
     except Stopped as stopped:
-        trail.ended(stopped)
-        return Examined("pdf", tuple(trail.steps), stopped.reason, subject.facts, record=b"")
+        reason = stopped.reason
+        if reason in SHAPE and document is not None and not _is_ours(document, trust, at):
+            reason = "not-a-license"
+        trail.ended(Stopped(reason, stopped.evidence))
+        return Examined("pdf", tuple(trail.steps), reason, subject.facts)
     return Examined("pdf", tuple(trail.steps), None, subject.facts, subject.pointer, subject.record)
 
 
@@ -58,6 +64,8 @@ def _say_if_changed(data: bytes) -> None:
     found = re.findall(rb"/ByteRange\s*\[\s*0\s+(\d{1,9})\s+(\d{1,9})\s+(\d{1,9})\s*\]", data)
     if len(found) == 1:
         first, resumed, rest = (int(each) for each in found[0])
+        if resumed + rest != len(data):
+            stop("not-whole-document", f"the seal ends at byte {resumed + rest} of {len(data)}")
         hole = data[first + 1 : resumed - 1]
         if re.fullmatch(rb"(?:[0-9A-Fa-f]{2})+", hole):
             cms.check(bytes.fromhex(hole.decode()), [data[:first], data[resumed : resumed + rest]])
@@ -158,3 +166,24 @@ def _record(document: Document, subject: license_facts.Subject, trail: Trail) ->
     if told.get("sha256") != digest or told.get("license_id") != subject.facts.license_id:
         stop("record-mismatch", f"the record's SHA-256 is {digest}; the face names another")
     trail.passed("record", f"record.json, SHA-256 {digest}")
+
+
+def _is_ours(document: Document, trust: TrustBundle, at: datetime) -> bool:
+    """Whether a document has our record, or any signature of a certificate that is trusted here."""
+    try:
+        if document.records():
+            return True
+        contents = document.all_contents()
+    except READ_ERRORS:
+        return False
+    return any(_names_trusted(each, trust, at) for each in contents)
+
+
+def _names_trusted(contents: bytes, trust: TrustBundle, at: datetime) -> bool:
+    try:
+        check_chain(cms.certificates(contents), trust.roots, at)
+    except OutOfTime:
+        return True
+    except (UntrustedChain, Stopped):
+        return False
+    return True

@@ -69,17 +69,18 @@ class Document:
 
     def signature(self) -> Signature:
         """The first signature; the caller has counted them."""
-        _, held = self._signatures[0]
-        contents = held.raw_get("/Contents")
-        if not isinstance(contents, generic.ByteStringObject | generic.TextStringObject):
-            raise Damaged("/Contents is not a string")
+        held = self._signatures[0]
         return Signature(
-            contents=bytes(contents.original_bytes),
+            contents=_contents(held),
             byte_range=tuple(int(each) for each in held.raw_get("/ByteRange")),
             subfilter=str(_value(held, "/SubFilter", "")),
             permissions=_permissions(held),
             certifies=self._certified_by(held),
         )
+
+    def all_contents(self) -> list[bytes]:
+        """What stands in /Contents of every signature."""
+        return [_contents(each) for each in self._signatures]
 
     def active_content(self) -> Iterator[str]:
         """Everything interactive in the file, reachable or not from a page."""
@@ -118,11 +119,11 @@ class Document:
             raise Damaged("the attached record is larger than any of ours")
         return data
 
-    def _find_signatures(self) -> Iterator[tuple[Any, DictionaryObject]]:
+    def _find_signatures(self) -> Iterator[DictionaryObject]:
         """Every dictionary that is a signature, whether or not a field leads to it."""
         for value in self._objects():
             if "/ByteRange" in value:
-                yield value.container_ref, value
+                yield value
 
     def _certified_by(self, signature: DictionaryObject) -> bool:
         # ISO 32000-2 12.8.2.2: the certifying signature is the one that /Perms /DocMDP names.
@@ -133,7 +134,7 @@ class Document:
 
     def _is_our_widget(self, annotation: DictionaryObject) -> bool:
         is_field = str(_value(annotation, "/FT", "")) == "/Sig"
-        return is_field and _value(annotation, "/V") is self._signatures[0][1]
+        return is_field and _value(annotation, "/V") is self._signatures[0]
 
     def _objects(self) -> Iterator[DictionaryObject]:
         """Every dictionary in the current revision, once, without recursion."""
@@ -158,9 +159,16 @@ class Document:
                 waiting.extend(value.raw_get(index) for index in range(len(value)))
 
 
+def _contents(signature: DictionaryObject) -> bytes:
+    contents = signature.raw_get("/Contents")
+    if not isinstance(contents, generic.ByteStringObject | generic.TextStringObject):
+        raise Damaged("/Contents is not a string")
+    return bytes(contents.original_bytes)
+
+
 def _value(held: DictionaryObject, key: str, default: Any = None) -> Any:
     """The value behind any reference; pyHanko's own `get` does not follow one."""
-    return held[key] if key in held else default
+    return held[key] if key in held else default  # noqa: SIM401 - `get` is what it must not be
 
 
 def _permissions(signature: DictionaryObject) -> int | None:

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -35,6 +36,7 @@ from license_vault.verify.report import (
 MOST_BYTES = 10 * 1024 * 1024
 WALL_SECONDS = 10.0
 LONGEST_ANSWER = 1024 * 1024
+WORKER = "license_vault.verify.worker"
 QUEUE_SECONDS = 15.0
 
 _CREDENTIAL = re.compile(rb"\s*[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*~")
@@ -57,6 +59,7 @@ class Sandbox:
             return _ended("", form)
         if not self._room.acquire(timeout=QUEUE_SECONDS):
             return _ended(form, "reader-unavailable")
+        begun = time.monotonic()
         try:
             answer = self._ask(_request(form, data, trust, at))
         except TimeoutError:
@@ -68,7 +71,13 @@ class Sandbox:
         try:
             return from_json(json.loads(answer))
         except (ValueError, KeyError, TypeError):
-            return _ended(form, "reader-died")
+            too_long = not answer and time.monotonic() - begun >= self._wall
+            return _ended(form, "reader-out-of-time" if too_long else "reader-died")
+
+    @property
+    def server(self) -> int | None:
+        """The fork server's process id, while it runs."""
+        return self._server.pid if self._server else None
 
     def close(self) -> None:
         """Let the fork server go; children end by themselves."""
@@ -173,7 +182,7 @@ def _start(wall: float) -> tuple[socket.socket, subprocess.Popen[bytes]]:
     environment = {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "LANG": "C.UTF-8"}
     with theirs:
         server = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [sys.executable, "-m", "license_vault.verify.worker", str(theirs.fileno()), str(wall)],
+            [sys.executable, "-m", WORKER, str(theirs.fileno()), str(wall)],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

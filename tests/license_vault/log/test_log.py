@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -65,12 +66,12 @@ def held() -> Log:
 
 
 class TestEntry:
-    def test_it_holds_nothing_of_the_license_but_a_salted_digest(self):
+    def test_it_holds_nothing_of_the_license_but_a_salted_digest(self) -> None:
         """Who has not the record and its salt cannot tell whose entry this is."""
         assert b"1.2" not in entry()
         assert entry() != entry(b"another record")
 
-    def test_only_known_events(self):
+    def test_only_known_events(self) -> None:
         """The log has a closed vocabulary."""
         with pytest.raises(Invalid, match="not an event"):
             entry(event="sell")
@@ -87,7 +88,7 @@ class TestTilePath:
             (TilePath(None, 0, 1), "entries/000.p/1"),
         ],
     )
-    def test_there_and_back(self, path, text):
+    def test_there_and_back(self, path: TilePath, text: str) -> None:
         """C2SP tlog-tiles: x001/x234/067 is tile 1,234,067."""
         assert f"tile/{text}" == log.tile_path(path.level, path.index, path.width)
         assert path == log.parse_tile_path(text)
@@ -97,7 +98,7 @@ class TestTilePath:
         ["", "0", "0/1", "00/000", "0/x000/000", "0/000.p/0", "0/000.p/256", "0/000.p/300",
          "6/000", "63/000", "-1/000", "0/000/", "0/../000", "entries", "0/000.p/01", "０/000"],
     )  # fmt: skip
-    def test_one_spelling_a_tile(self, text):
+    def test_one_spelling_a_tile(self, text: str) -> None:
         """Every other way to write a path is no tile."""
         with pytest.raises(Invalid):
             log.parse_tile_path(text)
@@ -113,30 +114,30 @@ class TestTilePath:
             (1, 0, 255, 0),
         ],
     )
-    def test_how_wide_a_tile_is(self, level, index, size, width):
+    def test_how_wide_a_tile_is(self, level: Any, index: Any, size: Any, width: Any) -> None:
         """A tile has as many hashes as the tree has complete subtrees there."""
         assert width == log.tile_width(TilePath(level, index, 256), size)
 
-    def test_a_tile_is_its_hashes_side_by_side(self, held):
+    def test_a_tile_is_its_hashes_side_by_side(self, held: Log) -> None:
         """Level 0 holds the leaf hashes."""
         made = log.tile(0, 0, 3, held.node)
 
         assert b"".join(map(merkle.leaf_hash, held.entries[:3])) == made
 
-    def test_entries_carry_their_length(self):
+    def test_entries_carry_their_length(self) -> None:
         """A big-endian uint16 before each."""
         assert b"\0\2ab\0\1c" == log.entries_tile([b"ab", b"c"])
 
 
 class TestProofFile:
-    def test_it_proves_the_record(self, held):
+    def test_it_proves_the_record(self, held: Log) -> None:
         """From the record, its salt and the log's key alone."""
         proved = log.verify_proof_file(held.proof(), record=RECORD, vkey=held.vkey)
 
         assert (INDEX, "issue") == (proved.index, proved.entry["event"])
         assert (ORIGIN, 12) == (proved.checkpoint.origin, proved.checkpoint.size)
 
-    def test_it_has_the_form_of_c2sp(self, held):
+    def test_it_has_the_form_of_c2sp(self, held: Log) -> None:
         """Header, extra, index, hashes, an empty line, the checkpoint as it was signed."""
         lines = held.proof().decode().split("\n")
 
@@ -145,26 +146,26 @@ class TestProofFile:
         assert "index 5" == lines[2]
         assert ORIGIN == lines[lines.index("") + 1]
 
-    def test_another_record_is_not_proved(self, held):
+    def test_another_record_is_not_proved(self, held: Log) -> None:
         """The digest in the entry is of one record only."""
         with pytest.raises(BadProof, match="another record"):
             log.verify_proof_file(held.proof(), record=b"{}", vkey=held.vkey)
 
-    def test_another_logs_key_is_not_believed(self, held):
+    def test_another_logs_key_is_not_believed(self, held: Log) -> None:
         """A proof under a key that is not trusted proves nothing."""
         other = Log(held.entries, Ed25519PrivateKey.generate())
 
         with pytest.raises(BadProof):
             log.verify_proof_file(held.proof(), record=RECORD, vkey=other.vkey)
 
-    def test_an_entry_that_is_not_in_the_log(self, held):
+    def test_an_entry_that_is_not_in_the_log(self, held: Log) -> None:
         """A made-up entry for the right record leads to another root."""
         later = entry().replace(b"issue", b"revok")
 
         with pytest.raises(BadProof):
             log.verify_proof_file(held.proof(entry=later), record=RECORD, vkey=held.vkey)
 
-    def test_any_flipped_byte_fails(self, held):
+    def test_any_flipped_byte_fails(self, held: Log) -> None:
         """There is no byte of a proof that could be another."""
         proof = held.proof()
         for at in range(0, len(proof), 3):
@@ -174,7 +175,7 @@ class TestProofFile:
                 log.verify_proof_file(bytes(spoiled), record=RECORD, vkey=held.vkey)
 
     @pytest.mark.parametrize("data", [b"", b"\xff\xfe", b"c2sp.org/tlog-proof@v1\n", b"x" * 70_000])
-    def test_what_is_no_proof(self, held, data):
+    def test_what_is_no_proof(self, held: Log, data: bytes) -> None:
         """Anything else is the one documented error."""
         with pytest.raises(BadProof):
             log.verify_proof_file(data, record=RECORD, vkey=held.vkey)

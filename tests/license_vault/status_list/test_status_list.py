@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from typing import Any
 
 import pytest
 
@@ -23,19 +24,19 @@ TWO_BITS_LST = "eNrt2zENACEQAEEuoaBABP5VIO01fCjIHTMStt9ovGVIAAAAAABAbiEBAAAA"
 
 
 class TestPack:
-    def test_least_significant_bits_come_first(self):
+    def test_least_significant_bits_come_first(self) -> None:
         """The draft's own example: nine of sixteen bits make b9a3."""
         packed = status_list.pack(ONE_BIT, bits=1, size=16)
 
         assert "b9a3" == packed.hex()
 
-    def test_compresses_as_the_draft_does(self):
+    def test_compresses_as_the_draft_does(self) -> None:
         """Zlib at its highest level gives the very bytes of the draft."""
         claim = status_list.encode(bytes.fromhex("b9a3"), bits=1)
 
         assert {"bits": 1, "lst": b64url(bytes.fromhex("78dadbb918000217015d"))} == claim
 
-    def test_the_million_slots_of_the_draft(self):
+    def test_the_million_slots_of_the_draft(self) -> None:
         """Our two-bit list begins as the published one does and holds the same slots."""
         claim = status_list.encode(status_list.pack(TWO_BITS.items()))
 
@@ -46,12 +47,12 @@ class TestPack:
         assert [0, 0, 0] == [read.at(index) for index in (1, 1992, 1000346)]
 
     @pytest.mark.parametrize("slot", [(-1, 1), (1 << 20, 1), (5, 4), (5, -1)])
-    def test_nothing_outside_the_list(self, slot):
+    def test_nothing_outside_the_list(self, slot: Any) -> None:
         """An index or a value that does not fit is refused, not wrapped around."""
         with pytest.raises(Invalid, match="outside"):
             status_list.pack([slot])
 
-    def test_a_later_value_replaces_an_earlier_one(self):
+    def test_a_later_value_replaces_an_earlier_one(self) -> None:
         """A slot has one value: the last."""
         read = StatusList(2, status_list.pack([(9, 3), (9, 1)]))
 
@@ -59,7 +60,7 @@ class TestPack:
 
 
 class TestDecode:
-    def test_an_index_outside_is_refused(self):
+    def test_an_index_outside_is_refused(self) -> None:
         """Section 8.3: an index out of bounds must be rejected."""
         read = StatusList(1, bytes.fromhex("b9a3"))
 
@@ -77,19 +78,19 @@ class TestDecode:
             {"bits": 2, "lst": b64url(zlib.compress(bytes(100)) + b"more")},
         ],
     )
-    def test_malformed_claims_are_refused(self, claim):
+    def test_malformed_claims_are_refused(self, claim: Any) -> None:
         """Bits, encoding and compression must be exactly right."""
         with pytest.raises(Invalid):
             status_list.decode(claim)
 
-    def test_a_bomb_stops_at_a_million_bytes(self):
+    def test_a_bomb_stops_at_a_million_bytes(self) -> None:
         """Sixty-four megabytes in sixty-four kilobytes are not unpacked."""
         bomb = {"bits": 8, "lst": b64url(zlib.compress(bytes(64 << 20), 9))}
 
         with pytest.raises(BadToken, match="too large"):
             status_list.decode(bomb)
 
-    def test_padding_is_refused(self):
+    def test_padding_is_refused(self) -> None:
         """The draft encodes without padding; two spellings of one list are one too many."""
         padded = base64.urlsafe_b64encode(bytes.fromhex("78dadbb918000217015d")).decode()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -24,9 +24,12 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import fields, signers
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-from license_vault import sd_jwt, status_list
+from license_vault import face, pdf, sd_jwt, status_list
+from license_vault.record import Request, compose
 from license_vault.trust import TrustBundle
+from license_vault.types import BUSINESS_LICENSE
 from schemas.canonical import canonical, sha256
+from schemas.license import Holder, LicenseNumber
 
 HUB = "https://hub.example"
 LIST = f"{HUB}/status/1"
@@ -155,6 +158,38 @@ def rendered(
     out = io.BytesIO()
     made.write(out)
     return out.getvalue()
+
+
+def issued(leaf: Leaf, valid_to: date | None = None) -> bytes:
+    """A business license made by the vault's own code, only the key being the tests'."""
+    request = Request(
+        key="test",
+        type_code=BUSINESS_LICENSE,
+        number="91330105MA27XX0X1X",
+        issuer="11330105002500287C",
+        issuer_name="长安市市场监督管理局",
+        subject_id="91330105MA27XX0X1X",
+        holders=(Holder("001", "91330105MA27XX0X1X", "长安驿餐饮有限公司"),),
+        face={
+            "name": "长安驿餐饮有限公司",
+            "entity_type": "有限责任公司",
+            "legal_representative": "张三丰",
+            "registered_capital": "1000000.00",
+            "established_on": "2020-01-01",
+            "term": "2020-01-01/",
+            "address": "长安市朱雀街 1 号",
+            "business_scope": "餐饮服务",
+        },
+        valid_from=date(2026, 11, 1),
+        valid_to=valid_to,
+    )
+    number = LicenseNumber(BUSINESS_LICENSE, request.issuer, "2026000001")
+    made = compose(
+        request, number, status_uri=LIST, status_index=INDEX, issued_on=date(2026, 11, 1)
+    )
+    page = face.render(made, address=face.qr_address(HUB, bytes(32), made), at=AT)
+    prepared = pdf.prepare(page, [leaf.der], reason="签发")
+    return pdf.seal(prepared, leaf.key.sign(prepared.tbs, ec.ECDSA(SHA256())), [leaf.der])
 
 
 def sealed(
