@@ -13,5 +13,6 @@ SELECT
     valid_to,
     issuer,
     issuer_name,
-    face
+    face,
+    changed_at
 FROM vault.holding

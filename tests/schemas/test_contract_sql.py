@@ -1,4 +1,4 @@
-"""The build of real-estate ownership, run by PostgreSQL over a few rows of the register."""
+"""The SQL of contracts, run by PostgreSQL: the build of ownership and the view of holdings."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class TestOwnership:
         assert ("胜利街1号", MORNING) == (found["location"], found["changed_at"])
 
     def test_burdens(self, register: psycopg.Connection, enter: Enter) -> None:
-        """Mortgages are added up, their holders and who seized are named, the latest change counts."""
+        """Mortgages are added up, holders and seizer are named, and the latest change counts."""
         enter("Q1", "ownership", ZHANG, "张三", co_ownership="1")
         enter("Q2", "ownership", LI, "李四", co_ownership="1")
         enter("M1", "mortgage", BANK, "甲银行", amount_yuan=1000)
@@ -122,3 +122,15 @@ class TestOwnership:
         (found,) = owners(register)
 
         assert "2/3" == found["share"]
+
+
+class TestHolding:
+    def test_view_of_the_vault_has_the_contracts_columns(self, database: Database) -> None:
+        """The hub may read the view, and finds there what the contract promises."""
+        contract = load("license.holding")
+        assert contract.sql is not None
+
+        with database.connect(Role.HUB) as connection:
+            cursor = connection.execute(contract.sql.encode())
+
+        assert contract.columns == tuple(each.name for each in cursor.description or ())
