@@ -23,6 +23,7 @@ from schemas.errors import Invalid
 
 TYP = "dc+sd-jwt"
 MEDIA_TYPE = "application/dc+sd-jwt"
+VCT = "urn:cn:license:"
 DISCLOSED_OBJECT = "face"
 LONGEST = 256 * 1024
 MOST_DISCLOSURES = 512
@@ -73,7 +74,7 @@ def license_claims(
     claims: dict[str, Any] = {
         "iss": issuer,
         "iat": int(issued_at.timestamp()),
-        "vct": f"urn:cn:license:{type_code}:{type_version}",
+        "vct": f"{VCT}{type_code}:{type_version}",
         "license": {"id": license_id, "version": version, "sha256": b64url(digest)},
         "status": {"status_list": {"idx": status_index, "uri": status_uri}},
     }

@@ -24,8 +24,8 @@ def examine(data: bytes, trust: TrustBundle, at: datetime) -> Examined:
     subject = Subject()
     try:
         read = _read(data, trail)
+        _signature(read, trust, at, trail)
         subject = _subject(read)
-        _signature(read, trust, at, subject, trail)
         license_facts.check_identifier(subject, trust, trail)
         license_facts.check_period(subject, at, trail)
     except Stopped as stopped:
@@ -48,9 +48,7 @@ def _read(data: bytes, trail: Trail) -> sd_jwt.Read:
     return read
 
 
-def _signature(
-    read: sd_jwt.Read, trust: TrustBundle, at: datetime, subject: Subject, trail: Trail
-) -> None:
+def _signature(read: sd_jwt.Read, trust: TrustBundle, at: datetime, trail: Trail) -> None:
     try:
         chain = jws.chain(read.token)
         jws.check_signature(read.token, chain[0].public_key())
@@ -62,16 +60,19 @@ def _signature(
     except OutOfTime as err:
         stop("certificate-out-of-time", err.message)
     except UntrustedChain as err:
-        ours = subject.pointer is not None and trust.answers_for(subject.pointer.uri)
+        told = license_facts.pointer(read.token.payload)
+        ours = told is not None and trust.answers_for(told.uri)
         stop("not-our-seal" if ours else "unknown-issuer", err.message)
     trail.passed("issuer", " ← ".join(each.subject.rfc4514_string() for each in path))
 
 
 def _subject(read: sd_jwt.Read) -> Subject:
-    """What the credential says of its license. Parsed, *not* yet verified."""
+    """What the credential says of its license; its signature has been verified."""
     # SD-JWT VC 3.2.2.2: these decide what the credential is, so the holder cannot withhold them:
     # they are read from what was signed in plain sight, never from a disclosure.
     claims = read.token.payload
+    if not str(claims.get("vct", "")).startswith(sd_jwt.VCT):
+        stop("not-a-license", "its type is none of a license")
     try:
         held = claims["license"]
         facts = Facts(

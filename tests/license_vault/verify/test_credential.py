@@ -129,7 +129,6 @@ class TestClaims:
             ({"exp": True}, "bad-credential"),
             ({"exp": 1e300}, "bad-credential"),
             ({"iat": None}, "bad-credential"),
-            ({"vct": None}, "bad-credential"),
             ({"license": None}, "bad-credential"),
             ({"license": {"id": making.LICENSE_ID, "version": "1", "sha256": 5}}, "bad-credential"),
             ({"status": None}, "bad-credential"),
@@ -143,6 +142,23 @@ class TestClaims:
         report = judged(making.credential(authority.seal, **changes), authority)
 
         assert (Verdict.INVALID, reason) == (report.verdict, report.reason)
+
+    @pytest.mark.parametrize("vct", [None, "https://example.org/diploma", 7])
+    def test_a_credential_of_another_kind(self, authority: Authority, vct: Any) -> None:
+        """A trusted signature on something that is no license: we cannot say."""
+        report = judged(making.credential(authority.seal, vct=vct), authority)
+
+        assert (Verdict.INDETERMINATE, "not-a-license") == (report.verdict, report.reason)
+
+    def test_a_credential_of_a_stranger(self, authority: Authority) -> None:
+        """Well made, by somebody who is not trusted here."""
+        status = {"status_list": {"idx": 1, "uri": "https://other.example/1"}}
+        made = making.credential(Authority("Other root").seal, status=status)
+
+        assert (Verdict.INDETERMINATE, "unknown-issuer") == (
+            judged(made, authority).verdict,
+            judged(made, authority).reason,
+        )
 
     def test_the_status_cannot_be_withheld(
         self, authority: Authority, in_force: StatusSource
