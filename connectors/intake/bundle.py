@@ -45,11 +45,12 @@ class Role(Template):
 
 
 class LicenseKind(Template):
-    """A license type by its registered code."""
+    """A license type by its registered code, and the types of subject that may hold one."""
 
     code: str
     name: str
     name_en: str
+    holders: tuple[str, ...]
 
 
 class Source(Template):

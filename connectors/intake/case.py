@@ -5,17 +5,18 @@ The request is checked strictly; every number passes the check of its kind, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from connectors.intake.conditions import Answer
 from schemas.errors import Invalid
 from schemas.grant import Authority, Subject
-from schemas.identifiers import KINDS
+from schemas.identifiers import KINDS, resident
 
 SUBJECT_KINDS: Mapping[str, str] = {
     "cn.resident_id": "resident",
@@ -23,7 +24,22 @@ SUBJECT_KINDS: Mapping[str, str] = {
     "cn.real_estate_unit": "real_estate_unit",
 }
 
+LIKE_A_PERSON = re.compile(r"(?<![0-9])(?:[0-9]{17}[0-9Xx]|[0-9]{15})(?![0-9Xx])")
+
+
+def names_nobody(text: str) -> str:
+    """Return a text that is kept in clear. Raises `ValueError` if a resident number is in it."""
+    for found in LIKE_A_PERSON.findall(text):
+        try:
+            resident(found)
+        except Invalid:
+            continue
+        raise ValueError("holds a resident number")
+    return text
+
+
 Line = Annotated[str, Field(min_length=1, max_length=200)]
+Clear = Annotated[Line, AfterValidator(names_nobody)]
 Amount = Annotated[Decimal, Field(ge=0, le=10**12, decimal_places=2)]
 
 
@@ -60,13 +76,13 @@ class SubjectIn(_Part):
 
 
 class AuthorityIn(_Part):
-    """Why the sources may be asked; the same five as in every call."""
+    """Why the sources may be asked; the same five as in every call, kept in clear."""
 
-    purpose: Line
-    basis: Line
-    item: Line
-    case: Line
-    officer: Line
+    purpose: Clear
+    basis: Clear
+    item: Clear
+    case: Clear
+    officer: Clear
 
 
 class PremisesIn(_Part):

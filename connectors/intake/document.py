@@ -134,6 +134,7 @@ def _evidence(seen: Evidence) -> Json:
     return {
         "resource": seen.resource,
         "role": seen.role,
+        "record": seen.record or None,
         "source": seen.source,
         "as_of": seen.as_of.isoformat(),
         "receipt": seen.receipt or None,

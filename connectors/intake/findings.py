@@ -28,7 +28,10 @@ RANK: tuple[Status, ...] = (
 
 @dataclass(frozen=True)
 class Evidence:
-    """One record that an answer rests on: which source said it, of whom, as of when."""
+    """One record that an answer rests on: which source said it, of whom, as of when.
+
+    `record` names one of several records of the same subject (a license by its identifier).
+    """
 
     resource: str
     subject: Subject = field(repr=False)
@@ -36,6 +39,7 @@ class Evidence:
     source: str
     as_of: datetime
     receipt: str = ""
+    record: str = ""
     valid_until: date | None = None
 
 

@@ -31,6 +31,7 @@ from connectors.intake.bundle import (
     ByPredicate,
     ByText,
     Proof,
+    Source,
 )
 from connectors.intake.case import Case, Party
 from connectors.intake.conditions import Condition
@@ -69,8 +70,9 @@ class Scene:
 def questions(proof: Proof, scene: Scene) -> Iterator[Question]:
     """Yield what must be asked to judge a proof."""
     resource, of, fields = _reads(proof)
-    for party in scene.of(of):
-        if _askable(scene.bundle, resource, party):
+    source = scene.bundle.source_by_resource.get(resource)
+    if source is not None and source.state == "live":
+        for party in _fitting(proof, scene.of(of), scene.bundle, source):
             yield Question(resource, party.subject, fields)
 
 
@@ -128,9 +130,12 @@ def _reads(proof: Proof) -> tuple[str, str, frozenset[str]]:
             return "", "", frozenset()
 
 
-def _askable(bundle: Bundle, resource: str, party: Party) -> bool:
-    source = bundle.source_by_resource.get(resource)
-    return source is not None and source.state == "live" and party.subject.type in source.subjects
+def _fitting(proof: Proof, parties: Sequence[Party], bundle: Bundle, source: Source) -> list[Party]:
+    """The parties of whom the source can hold what the proof needs; nobody else is asked about."""
+    types = set(source.subjects)
+    if isinstance(proof, ByLicense):
+        types &= set(bundle.licenses[proof.license].holders)
+    return [party for party in parties if party.subject.type in types]
 
 
 def _committed(proof: ByCommitment, scene: Scene) -> Finding:
@@ -159,9 +164,8 @@ def _by_record(proof: Proof, scene: Scene) -> Finding | None:
     parties = scene.of(of)
     if not parties:
         return None if of == "entity" else no(Why.ANSWER_NEEDED, resource=resource, needs=of)
-    fitting = [party for party in parties if party.subject.type in source.subjects]
-    findings = [_of_party(proof, scene, party, resource, fields) for party in fitting]
-    return best(findings)
+    fitting = _fitting(proof, parties, scene.bundle, source)
+    return best([_of_party(proof, scene, party, resource, fields) for party in fitting])
 
 
 def _of_party(
@@ -225,8 +229,11 @@ def _license(proof: ByLicense, scene: Scene, records: Sequence[Record], seen: Ev
     fitting = [held for held in records if held["type_code"] == code and _face(held, wanted)]
     valid = valid_licenses(fitting, code, scene.on)
     if valid:
-        return yes("license", replace(seen, valid_until=_day(valid[0]["valid_to"])))
-    return no(Why.NOT_VALID, seen=seen) if fitting else no(Why.NO_RECORD, resource=seen.resource)
+        until = _day(valid[0]["valid_to"])
+        return yes("license", replace(seen, record=str(valid[0]["license_id"]), valid_until=until))
+    if fitting:
+        return no(Why.NOT_VALID, seen=replace(seen, record=str(fitting[0]["license_id"])))
+    return no(Why.NO_RECORD, resource=seen.resource)
 
 
 def _face(held: Record, wanted: Mapping[str, tuple[Party, ...]]) -> bool:
