@@ -103,7 +103,7 @@ def resting_on(made: Resolution, resource: str, subject: Any, record: Any) -> se
 
 
 class TestOneHoldingLess:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=90, deadline=None)
     @given(requests(), cities(), st.data())
     def test_changes_exactly_the_materials_that_rest_on_it(
         self, request: dict[str, Any], city: Holdings, data: st.DataObject
@@ -122,7 +122,7 @@ class TestOneHoldingLess:
 
 
 class TestAnyCase:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=90, deadline=None)
     @given(requests(), cities())
     def test_keeps_the_promises(self, request: dict[str, Any], city: Holdings) -> None:
         """Words are closed, counts add up, nothing held is asked for, nobody is asked twice."""
@@ -144,7 +144,7 @@ class TestAnyCase:
         blocked = {o.status for o in made.materials if o.wanted.material.primary}
         assert made.decision_allowed is not bool(blocked & {Status.UNAVAILABLE, Status.CONTESTED})
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(requests(), cities(), st.sampled_from(SOURCES))
     def test_a_dead_source_changes_only_what_asks_it(
         self, request: dict[str, Any], city: Holdings, dead: str
