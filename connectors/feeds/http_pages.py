@@ -89,12 +89,14 @@ class PagesFeed:
         query = _bounds(window)
         while True:
             page = self._ask(self._collection, query)
-            if rows := page.get("rows"):
+            if rows := self._rows(page):
                 schema = schema or self._schema(rows, window)
                 yield self._batch(rows, schema)
             cursor = page.get("next")
             if cursor is None:
                 return
+            if query.get("cursor") == str(cursor):
+                raise self._manifest.wrong("a page names the same cursor as the page before")
             query = {"cursor": str(cursor)}
 
     def totals(self, window: Window) -> Totals:
@@ -188,11 +190,17 @@ class PagesFeed:
         try:
             # Numbers stay the text that the source wrote: 89.50 is not 89.5.
             found = json.loads(answer.content, parse_float=str, parse_int=str, parse_constant=str)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._manifest.wrong("the API's answer is no JSON") from None
         if not isinstance(found, dict):
             raise self._manifest.wrong("the API's answer is no object")
         return found
+
+    def _rows(self, page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        rows = page.get("rows")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._manifest.wrong("a row is not flat text")
+        return rows
 
     def _schema(self, rows: Sequence[Mapping[str, Any]], window: Window) -> pa.Schema:
         """The first page's columns, the agreed ones first; every later row must have the same."""

@@ -1,0 +1,189 @@
+"""The police's database, read for real: snapshot, change log, writers that are slow to commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime
+
+import psycopg
+import pytest
+
+from connectors.feeds import sql_changes
+from connectors.feeds.feed import (
+    Feed,
+    Manifest,
+    PermanentFailure,
+    TransientFailure,
+    Window,
+    open_feed,
+)
+from connectors.testkit.city import City, population
+from tests.connectors.feeds.conftest import Police
+from tests.connectors.feeds.pulling import pull
+
+AT = datetime(2026, 2, 1, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def manifest(manifests: dict[str, Manifest]) -> Manifest:
+    return manifests["residents"]
+
+
+@pytest.fixture
+def feed(manifest: Manifest, police: Police) -> Iterator[Feed]:
+    with closing(opened(manifest, police.reader)) as feed:
+        yield feed
+
+
+def opened(manifest: Manifest, dsn: str) -> Feed:
+    return open_feed(manifest, {"YIZHAN_SOURCE_RESIDENTS_DSN": dsn})
+
+
+class TestSnapshot:
+    def test_every_row_as_the_source_has_it(
+        self, feed: Feed, manifest: Manifest, city: City
+    ) -> None:
+        """Text as the source gave it, duplicates and all, and its own totals agree."""
+        pulled = pull(feed, manifest.source_columns)
+
+        assert pulled.window == Window("snapshot", None, "0")
+        assert key(city.residents) == key(pulled.rows)
+
+    def test_totals_are_of_the_moment_that_was_read(
+        self, feed: Feed, manifest: Manifest, police: Police, city: City
+    ) -> None:
+        """A clerk who works while we read does not make the sums differ."""
+        window = feed.plan(None)
+        assert window is not None
+        rows = sum(batch.num_rows for batch in feed.read(window))
+        population.strike(police.clerk, city.truth.cast.buyer.resident_id)
+
+        assert rows == feed.totals(window).rows
+
+    def test_columns_that_were_not_agreed_are_shown_without_values(
+        self, feed: Feed, police: Police
+    ) -> None:
+        """A new column is drift that must be seen, and a photograph that must not be taken."""
+        with psycopg.connect(police.clerk) as clerk:
+            clerk.execute("""ALTER TABLE rkk.ryjbxx ADD COLUMN "XP" text DEFAULT 'a photograph'""")
+        window = feed.plan(None)
+        assert window is not None
+        batch = next(iter(feed.read(window)))
+
+        assert batch.num_rows == batch.column("XP").null_count
+
+    def test_a_column_that_is_gone_is_named(self, feed: Feed, police: Police) -> None:
+        """Totals over what is no longer there cannot be had; the owner hears which."""
+        with psycopg.connect(police.clerk) as clerk:
+            clerk.execute('ALTER TABLE rkk.ryjbxx DROP COLUMN "LXDH"')
+        window = feed.plan(None)
+        assert window is not None
+
+        with pytest.raises(PermanentFailure, match=r"LXDH.*永康市公安局"):
+            feed.totals(window)
+
+
+class TestChanges:
+    def test_nothing_new_is_no_window(self, feed: Feed) -> None:
+        assert feed.plan("0") is None
+
+    def test_inserts_updates_and_deletions_in_order(
+        self, feed: Feed, manifest: Manifest, police: Police, city: City
+    ) -> None:
+        """What clerks did comes by the log, each with its operation and number."""
+        moved, gone = city.truth.cast.owner.resident_id, city.truth.cast.buyer.resident_id
+        population.move(police.clerk, moved, address="金城路1号", at=AT)
+        population.strike(police.clerk, gone)
+        population.admit(police.clerk, {**city.residents[0], "GMSFHM": "11010519491231002X"})
+        population.report_death(police.clerk, moved, on=date(2026, 1, 31), at=AT)
+
+        pulled = pull(feed, manifest.source_columns, "0")
+
+        assert [("U", 1), ("D", 2), ("I", 3), ("U", 4)] == [
+            (row["_op"], row["_seq"]) for row in pulled.rows
+        ]
+        assert ["金城路1号", None] == [pulled.rows[0]["JZDZ"], pulled.rows[0]["SWRQ"]]
+        assert gone == pulled.rows[1]["GMSFHM"]
+        assert "2026-01-31" == pulled.rows[3]["SWRQ"]
+        assert Window("changes", "0", "4") == pulled.window
+
+    def test_a_change_that_commits_late_is_not_lost(
+        self,
+        feed: Feed,
+        manifest: Manifest,
+        police: Police,
+        city: City,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Number 1 is drawn first and commits last; number 2 alone must not move the cursor."""
+        monkeypatch.setattr(sql_changes, "PATIENCE", 0.2)
+        slow, quick = city.truth.cast.owner.resident_id, city.truth.cast.buyer.resident_id
+
+        with open_writer(police, slow):
+            population.strike(police.clerk, quick)
+            assert feed.plan("0") is None
+
+        assert [slow, quick] == [
+            row["GMSFHM"] for row in pull(feed, manifest.source_columns, "0").rows
+        ]
+
+    def test_the_first_snapshot_waits_for_open_writers(
+        self, feed: Feed, police: Police, city: City, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without a settled number there is nothing from which to follow the log."""
+        monkeypatch.setattr(sql_changes, "PATIENCE", 0.2)
+
+        with (
+            open_writer(police, city.truth.cast.owner.resident_id),
+            pytest.raises(TransientFailure),
+        ):
+            feed.plan(None)
+
+
+class TestFailures:
+    def test_a_database_that_is_down_may_be_tried_again(self, manifest: Manifest) -> None:
+        feed = opened(manifest, "postgresql://a:b@127.0.0.1:1/none")
+
+        with pytest.raises(TransientFailure, match="does not answer"):
+            feed.plan(None)
+
+    def test_a_table_that_is_gone_is_for_its_owner(
+        self, feed: Feed, police: Police, city: City
+    ) -> None:
+        with psycopg.connect(police.clerk) as clerk:
+            clerk.execute("DROP TABLE rkk.ryjbxx_bg")
+
+        with pytest.raises(PermanentFailure, match=r"42P01.*永康市公安局 must repair"):
+            feed.plan(None)
+
+    def test_an_operation_nobody_knows(self, feed: Feed, police: Police) -> None:
+        with psycopg.connect(police.clerk) as clerk:
+            clerk.execute(
+                """INSERT INTO rkk.ryjbxx_bg ("BGLX", "GMSFHM", "XM") VALUES ('T', '1', 'x')"""
+            )
+        window = feed.plan("0")
+        assert window is not None
+
+        with pytest.raises(PermanentFailure, match="operation"):
+            list(feed.read(window))
+
+    def test_the_reader_can_only_read(self, police: Police, city: City) -> None:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            population.strike(police.reader, city.truth.cast.owner.resident_id)
+
+    def test_a_name_that_nobody_set(self, manifest: Manifest) -> None:
+        with pytest.raises(PermanentFailure, match="YIZHAN_SOURCE_RESIDENTS_DSN"):
+            open_feed(manifest, {})
+
+
+def key(rows: list[dict[str, str | None]]) -> list[tuple[str, ...]]:
+    return sorted(tuple(cell or "" for cell in row.values()) for row in rows)
+
+
+@contextmanager
+def open_writer(police: Police, resident_id: str) -> Iterator[None]:
+    """A clerk who has changed a row and has not yet committed when the block begins."""
+    with psycopg.connect(police.clerk) as clerk:
+        clerk.execute('DELETE FROM rkk.ryjbxx WHERE "GMSFHM" = %s', (resident_id,))
+        yield
