@@ -1,0 +1,91 @@
+"""What a manifest may say, and what a wrong one is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from connectors.feeds.feed import Manifest, load_manifests
+from connectors.testkit.city import SOURCES
+from schemas.contract import load
+from schemas.errors import Invalid
+
+
+class TestCityManifests:
+    def test_there_are_four(self, manifests: dict[str, Manifest]) -> None:
+        assert ["registrations", "residents", "rights", "units"] == sorted(manifests)
+
+    def test_every_field_of_the_contract_is_fed(self, manifests: dict[str, Manifest]) -> None:
+        """No column without a field, no field without a column."""
+        for manifest in manifests.values():
+            contract = load(manifest.dataset)
+
+            assert {field.name for field in contract.fields} == set(manifest.columns.values())
+
+    def test_no_address_and_no_secret_is_in_them(self) -> None:
+        """They name variables of the environment instead."""
+        for path in SOURCES.glob("*.yaml"):
+            text = path.read_text("utf-8")
+
+            assert "://" not in text
+            assert "/" not in text
+
+
+class TestLoading:
+    def test_the_unit_column_is_owed_too(self, manifests: dict[str, Manifest]) -> None:
+        """Columns of fields first, those of units after: the order of checksums."""
+        columns = manifests["units"].source_columns
+
+        assert ("BDCDYH", "GXSJ", "MJDW") == (columns[0], *columns[-2:])
+
+    @pytest.mark.parametrize(
+        ("schedule", "interval"),
+        [
+            ("15s", timedelta(seconds=15)),
+            ("1m", timedelta(minutes=1)),
+            ("2h", timedelta(hours=2)),
+            ("0 3 * * *", None),
+        ],
+    )
+    def test_schedules(self, tmp_path: Path, schedule: str, interval: timedelta | None) -> None:
+        [manifest] = load_manifests(written(tmp_path, schedule=schedule))
+
+        assert interval == manifest.interval
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            ({"schedule": "often"}, "schedule"),
+            ({"password": "secret"}, "password"),
+            ({"columns": {"A": "name", "B": "name"}}, "same field"),
+            ({"crosswalk": {"height": {"tall": "1"}}}, "no column feeds height"),
+            ({"guards": {"deleted_at_most": 2, "quarantined_at_most": 0}}, "deleted_at_most"),
+            ({"source": "../etc"}, "source"),
+            ({"feed": {"kind": "carrier_pigeon"}}, "carrier_pigeon"),
+        ],
+    )
+    def test_a_wrong_one_is_told_what_is_wrong(
+        self, tmp_path: Path, change: dict[str, Any], told: str
+    ) -> None:
+        with pytest.raises(Invalid, match=rf"(?s)source\.yaml.*{told}"):
+            load_manifests(written(tmp_path, **change))
+
+    def test_two_of_the_same_source(self, tmp_path: Path) -> None:
+        folder = written(tmp_path)
+        (folder / "again.yaml").write_text((folder / "source.yaml").read_text("utf-8"), "utf-8")
+
+        with pytest.raises(Invalid, match="same source"):
+            load_manifests(folder)
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    """A folder with the city's residents manifest, changed."""
+    manifest = yaml.safe_load((SOURCES / "residents.yaml").read_text("utf-8"))
+    manifest.update(changes)
+    text = yaml.safe_dump(manifest, allow_unicode=True)
+    (folder / "source.yaml").write_text(text, "utf-8")
+    return folder
