@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import io
 import json
+import threading
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -25,6 +26,7 @@ import typst
 from license_vault import types
 from license_vault.record import Record
 from schemas.canonical import b64url
+from schemas.codes import code_list
 from schemas.errors import Invalid
 from schemas.license import FaceField
 
@@ -32,6 +34,8 @@ FONTS = Path(__file__).parent / "fonts"
 STANDARD: Literal["a-3b"] = "a-3b"  # ISO 19005-3, which lets the record be attached
 DIGEST_DIGITS = 16
 SIGNATURE_BYTES = 12
+# A compiler serves one thread at a time, and holds the interpreter while it does.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class FaceNotMade(Invalid):
@@ -65,13 +69,14 @@ def render(record: Record, *, address: str, at: datetime) -> bytes:
     held = types.license_type(record.value["type"]["code"])
     inputs = {"face": json.dumps(_shown(record, address), ensure_ascii=False)}
     try:
-        made = _compiler(held.template).compile(
-            sys_inputs=inputs,
-            format="pdf",
-            pdf_standards=STANDARD,
-            timestamp=int(at.timestamp()),
-            pdf_tags=False,
-        )
+        with _ONE_AT_A_TIME:
+            made = _compiler(held.template).compile(
+                sys_inputs=inputs,
+                format="pdf",
+                pdf_standards=STANDARD,
+                timestamp=int(at.timestamp()),
+                pdf_tags=False,
+            )
     except typst.TypstError as err:
         # The diagnosis may quote the character, and with it a name: it is not passed on.
         raise FaceNotMade(
@@ -133,7 +138,8 @@ def printed(field: FaceField, face: Mapping[str, str]) -> str:
         case "date":
             return _day(date.fromisoformat(value))
         case "money":
-            return f"人民币 {Decimal(value):,.2f} 元"
+            currency, _, amount = value.rpartition(" ")
+            return f"{code_list('currency').label(currency or 'CNY')} {Decimal(amount):,.2f} 元"
         case "area":
             return f"{Decimal(value):,.2f} 平方米"
         case "unit":

@@ -88,15 +88,29 @@ def signed_attributes(digest: bytes, certificate: bytes) -> bytes:
 
 def seal(prepared: Prepared, signature: bytes, chain: Sequence[bytes]) -> bytes:
     """Fill the gap. Raises `Invalid` if it is too small; the caller has verified the signature."""
-    signer = _signer(tuple(chain), signature)
-    attributes = cms.CMSAttributes.load(prepared.tbs)
-    packaged = _now(signer.async_sign_prescribed_attributes(DIGEST, attributes)).dump()
+    packaged = _signed_data(prepared.tbs, signature, tuple(chain))
     if len(packaged) > GAP_BYTES:
         raise Invalid("the signature is larger than the gap that was left for it")
     output = io.BytesIO(prepared.document)
     end = prepared.gap + 2 * GAP_BYTES + 2
     PreparedByteRangeDigest(prepared.digest, prepared.gap, end).fill_with_cms(output, packaged)
     return output.getvalue()
+
+
+def _signed_data(tbs: bytes, signature: bytes, chain: tuple[bytes, ...]) -> bytes:
+    """The signature as detached CMS with its certificates (RFC 5652 5.1)."""
+    leaf, others = _certificates(chain)
+    signer = _signer(chain, signature).signer_info(DIGEST, cms.CMSAttributes.load(tbs), signature)
+    signed = cms.SignedData(
+        {
+            "version": "v1",
+            "digest_algorithms": [{"algorithm": DIGEST}],
+            "encap_content_info": {"content_type": "data"},
+            "certificates": [leaf, *others],
+            "signer_infos": [signer],
+        }
+    )
+    return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed}).dump())
 
 
 def _signer(chain: tuple[bytes, ...], signature: bytes) -> ExternalSigner:

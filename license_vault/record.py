@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from license_vault import types
+from schemas import identifiers
 from schemas.canonical import canonical, sha256, sm3
 from schemas.errors import Invalid
 from schemas.license import Holder, LicenseNumber, LicenseType
@@ -60,8 +61,7 @@ def compose(
     request: Request, number: LicenseNumber, *, status_uri: str, status_index: int, issued_on: date
 ) -> Record:
     """Lay out the record. Raises `Invalid` when the request does not fit its license type."""
-    held = types.license_type(request.type_code)
-    _check(request, held)
+    held = check(request)
     value = {
         "format": FORMAT,
         "identifier": number.identifier,
@@ -83,9 +83,15 @@ def compose(
     return Record(value, encoded, sha256(encoded), sm3(encoded))
 
 
-def _check(request: Request, held: LicenseType) -> None:
+def check(request: Request) -> LicenseType:
+    """The request's license type. Raises `Invalid` when the request does not fit it."""
+    held = types.license_type(request.type_code)
+    if not all((request.number, request.issuer, request.issuer_name, request.valid_from)):
+        raise Invalid("a license has a number, an issuer with a name, and a first day")
+    identifiers.uscc(request.issuer)
     types.check_face(held, request.face)
     if not request.holders:
         raise Invalid("a license has a holder")
     if unknown := {holder.id_type for holder in request.holders} - set(held.holder_id_types):
         raise Invalid(f"a {held.name_en} is not held by {sorted(unknown)}")
+    return held

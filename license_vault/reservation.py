@@ -147,6 +147,7 @@ def _plan(
     refused: list[NotIssued] = []
     for request, slot in zip(requests, _take_slots(conn, len(requests)), strict=True):
         try:
+            record.check(request)
             made = record.compose(
                 request,
                 _number(conn, request, at),
