@@ -244,6 +244,7 @@ class FormField(Template):
     type: Literal["text", "identifier", "phone", "date", "decimal", "integer"]
     rows: tuple[str, ...]
     per: str = ""
+    codes: str = ""
     answer: str = ""
     prefill: tuple[Prefill, ...] = ()
 

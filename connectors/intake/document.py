@@ -15,7 +15,8 @@ from connectors.intake.findings import Evidence
 from connectors.intake.form import Filled
 from connectors.intake.materials import Outcome as Material
 from connectors.intake.resolve import Resolution
-from connectors.intake.words import LABELS, Status, Why
+from connectors.intake.words import Status, Why
+from schemas.codes import code_list
 
 Json = dict[str, Any]
 BLANK = "＿＿＿＿＿＿"
@@ -222,6 +223,7 @@ def _field(one: Filled) -> Json:
         "type": one.entry.type,
         "rows": list(one.rows),
         "value": one.value,
+        "shown": _shown(one),
         "lock": one.lock.value,
         "state": one.state.value,
         "source": one.source or None,
@@ -229,6 +231,12 @@ def _field(one: Filled) -> Json:
         "seal": None,
         "disagrees": [{"source": d.source, "value": d.value} for d in one.disagrees],
     }
+
+
+def _shown(one: Filled) -> str | None:
+    """A coded value in words."""
+    codes = code_list(one.entry.codes) if one.entry.codes else ()
+    return code_list(one.entry.codes).label(str(one.value)) if one.value in codes else None
 
 
 def _asked(resolution: Resolution) -> Iterator[Json]:
@@ -251,8 +259,3 @@ def _said(said: Outcome) -> Json:
             return {"outcome": "refused", "rule": said.rule, "receipt": said.receipt or None}
         case _:
             return {"outcome": "source_down", "receipt": None}
-
-
-def label(status: Status) -> str:
-    """Return a status in Chinese and English."""
-    return " ".join(LABELS[status])

@@ -21,6 +21,7 @@ from connectors.intake.bundle import (
 )
 from connectors.intake.conditions import Condition, Threshold, named
 from connectors.intake.predicates import CATALOGUE
+from schemas.codes import all_code_lists
 from schemas.errors import Invalid, NotFound
 
 FOLDER = Path(__file__).parent / "bundles"
@@ -78,6 +79,8 @@ def _undefined(read: Bundle) -> Iterable[str]:
         yield from _not_in(f"field {entry.id}: row", entry.rows, rows)
         sources = [prefill.resource for prefill in entry.prefill]
         yield from _not_in(f"field {entry.id}: source", sources, set(read.source_by_resource))
+        lists = [entry.codes] if entry.codes else []
+        yield from _not_in(f"field {entry.id}: code list", lists, set(all_code_lists()))
     for rule, option, proof in read.proofs():
         where = f"{rule.id}/{option.id}:"
         yield from _not_in(f"{where} material", [rule.material], materials)

@@ -73,6 +73,7 @@ class TestLoading:
             ("materials", "  primary: false", "  primary: maybe", "primary"),
             ("form", "rows: [V1]", "rows: [X9]", "X9"),
             ("form", "type: integer", "type: guess", "type"),
+            ("form", "codes: entity_type", "codes: colours", "colours"),
             ("bundle", "threshold: fire-check", "threshold: water", "water"),
             ("bundle", "adopted: zhuzhou", "adopted: atlantis", "adopted"),
         ],

@@ -80,7 +80,11 @@ def cities(draw: st.DrawFn) -> Holdings:
 
 
 SOURCES = [source.resource for source in BUNDLE.sources]
-FAILURES: list[Outcome] = [SourceDown(AT), RefusedBy("field-outside-grant"), RefusedBy("quota-per-day", True)]
+FAILURES: list[Outcome] = [
+    SourceDown(AT),
+    RefusedBy("field-outside-grant"),
+    RefusedBy("quota-per-day", True),
+]
 
 
 def answers(made: Resolution) -> dict[str, Any]:

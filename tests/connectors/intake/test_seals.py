@@ -9,8 +9,24 @@ import pytest
 from connectors.intake.document import document
 from connectors.intake.form import typed
 from connectors.intake.seals import recheck, with_seals
+from schemas.codes import code_list
 from schemas.errors import Invalid
-from tests.connectors.intake.holdings import OWNER, a_request, real, resolved
+from tests.connectors.intake.holdings import (
+    COMPANY,
+    HOLDING,
+    OWNER,
+    OWNERSHIP,
+    REGISTER,
+    UNIT,
+    Holdings,
+    a_license,
+    a_request,
+    entity,
+    owned,
+    real,
+    resolved,
+    who,
+)
 
 KEY = b"k" * 32
 FIELDS = with_seals(KEY, "res_1", document(resolved(a_request(), real()))["fields"])
@@ -143,17 +159,15 @@ class TestForm:
         assert ("180", "none", "answered") == (area["value"], area["lock"], area["state"])
         assert (None, "to_fill", None) == (storey["value"], storey["state"], storey["seal"])
 
+    def test_codes_are_shown_in_words(self) -> None:
+        """The value stays the code; people read the label."""
+        held = Holdings().plus(OWNERSHIP, UNIT, owned(OWNER, use="31"))
+        use = document(resolved(a_request(), held))["fields"]["premises.use"]
+
+        assert ("31", code_list("building_use").label("31")) == (use["value"], use["shown"])
+
     def test_sources_that_disagree_are_both_shown(self) -> None:
         """The first source fills the field; what the other says stands beside it."""
-        from tests.connectors.intake.holdings import (
-            COMPANY,
-            HOLDING,
-            REGISTER,
-            a_license,
-            entity,
-            who,
-        )
-
         request = a_request()
         request["subject"]["entity"] = who(COMPANY)
         held = real().plus(REGISTER, COMPANY, entity("新示范餐饮有限公司", COMPANY))
