@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import psycopg
 
-from license_vault import log, status_list
+from exchange.database import without_detail
+from license_vault import checkpoints, log, status_list
 from license_vault.log import TilePath
 from license_vault.record import log_origin, status_list_address
 from license_vault.signer.client import Signer, ToSign
 from license_vault.trust import TrustBundle
-from schemas import checkpoint, merkle
-from schemas.errors import NotFound
+from schemas import checkpoint
+from schemas.errors import NotFound, Refused, Unavailable
 
 # A token is signed again when half of its time to live is over, so that it never reaches anybody
 # with less than that left.
 FRESH = timedelta(seconds=status_list.TTL_SECONDS // 2)
+
+ATTEMPTS = 10
 
 Clock = Callable[[], datetime]
 
@@ -47,11 +52,12 @@ class Publisher:
     """One a process. The caches are a convenience: losing them costs a signature."""
 
     pool: asyncpg.Pool
+    connect: Callable[[], psycopg.Connection]
     signer: Signer
     public_url: str
     clock: Clock = utc_now
     _lists: dict[int, SignedList] = field(default_factory=dict)
-    _checkpoint: tuple[int, str] = (-1, "")
+    _checkpoint: checkpoints.SignedHead | None = None
     _signing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def status_list(self, number: int) -> SignedList:
@@ -64,19 +70,15 @@ class Publisher:
         held = self._lists.get(number)
         if held is None or held.version != version or self.clock() - held.signed_at > FRESH:
             async with self._signing:
-                held = await self._sign_list(number)
-                self._lists[number] = held
+                held = self._lists[number] = await self._sign_list(number)
         return held
 
     async def checkpoint(self) -> str:
         """The signed head over every entry that is committed now."""
-        size = await self._log_size()
-        held, note = self._checkpoint
-        if held != size:
+        if self._checkpoint is None or self._checkpoint.size != await self._log_size():
             async with self._signing:
-                note = await self._sign_head(size)
-                self._checkpoint = (size, note)
-        return note
+                self._checkpoint = await asyncio.to_thread(self._head)
+        return self._checkpoint.note
 
     async def tile(self, path: TilePath) -> bytes:
         """A tile of hashes or of entries. Raises `NotFound` for one the log does not have yet."""
@@ -131,6 +133,16 @@ class Publisher:
         return int(size or 0)
 
     async def _sign_list(self, number: int) -> SignedList:
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._try_to_sign_list(number)
+            except Refused as err:
+                # The signer looks for itself, a moment later: somebody changed a slot in between.
+                if err.rule != "status-list-differs":
+                    raise
+        raise Unavailable("the status list changes faster than it can be signed")
+
+    async def _try_to_sign_list(self, number: int) -> SignedList:
         async with (
             self.pool.acquire() as conn,
             # Version and bits of one moment, or a revoke between them would be missed by the cache.
@@ -155,30 +167,6 @@ class Publisher:
         signature = self.signer.sign("status-list", [ToSign(str(number), tbs)])[0]
         return status_list.assemble(tbs, signature)
 
-    async def _sign_head(self, size: int) -> str:
-        wanted: list[tuple[int, int]] = []
-
-        def asked(level: int, index: int) -> bytes:
-            wanted.append((level, index))
-            return bytes(merkle.HASH_SIZE)
-
-        merkle.frontier(size, asked)
-        rows = await self.pool.fetch(
-            'SELECT n.level, n."index", n.hash FROM unnest($1::int[], $2::bigint[]) AS w(level, i)'
-            ' JOIN vault.log_node n ON n.level = w.level AND n."index" = w.i',
-            [level for level, _ in wanted],
-            [index for _, index in wanted],
-        )
-        nodes = {(row[0], row[1]): bytes(row[2]) for row in rows}
-        root = merkle.frontier(size, lambda *at: nodes[at]).root()
-        return await asyncio.to_thread(self._note, size, root)
-
-    def _note(self, size: int, root: bytes) -> str:
-        origin = log_origin(self.public_url)
-        signed = checkpoint.note(
-            checkpoint.body(origin, size, root),
-            origin,
-            lambda tbs: self.signer.sign("checkpoint", [ToSign("log", tbs)])[0],
-            self.signer.certificates().checkpoint_key,
-        )
-        return signed.decode()
+    def _head(self) -> checkpoints.SignedHead:
+        with closing(self.connect()) as conn, without_detail():
+            return checkpoints.current(conn, self.signer, self.public_url)

@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 
 from exchange.forms import masked
+from exchange.issuance import QR_KEY
 from exchange.settings import Settings
 from license_vault import face, types
 from schemas import identifiers
@@ -124,9 +125,6 @@ async def scanned(
     return Scanned(STANDING[_status(row, at)], _shown(row, printed), at)
 
 
-QR_KEY = "qr.key"
-
-
 def _status(row: asyncpg.Record, at: datetime) -> Status:
     held = Status(row["status"])
     past = row["valid_to"] is not None and at.astimezone(CIVIL_TIME).date() > row["valid_to"]
@@ -148,6 +146,3 @@ def _shown(row: asyncpg.Record, printed: str) -> Shown:
             shown = str(masked(value)) if each.personal else face.printed(each, row["face"])
             lines.append((f"{each.label_zh} {each.label_en}", shown))
     return Shown(row["id"], printed, tuple(lines), row["superseded_by"])
-
-
-__all__ = ["FOREIGN_CODE", "QR_KEY", "STANDING", "UNKNOWN", "Answer", "Scanned", "Shown", "scanned"]

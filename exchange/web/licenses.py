@@ -21,6 +21,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from exchange import bodies
+from exchange.database import Role
 from exchange.problems import Malformed, TooLarge, WrongMedia, declared
 from exchange.publishing import Publisher, utc_now
 from exchange.scanned import scanned
@@ -91,7 +92,13 @@ def publisher(request: Request) -> Publisher:
     state = request.app.state
     if not hasattr(state, "publisher"):
         hub = state.hub
-        state.publisher = Publisher(hub.pool, hub.signer, hub.settings.public_url)
+        settings = hub.settings
+        state.publisher = Publisher(
+            hub.pool,
+            lambda: settings.database.connect(Role.HUB),
+            hub.signer,
+            settings.public_url,
+        )
     made: Publisher = state.publisher
     return made
 
