@@ -12,17 +12,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
-from exchange.overview import Chapter
+from exchange.overview import Chapter, read_story
 
 
 class Story:
     """Tells chapters to the console, and keeps them in `<home>/story.json` for the page."""
 
-    def __init__(self, home: Path, console: Console) -> None:
+    def __init__(self, home: Path, console: Console, *, goes_on: bool = False) -> None:
         self._path = home / "story.json"
         self._console = console
         self._began = time.monotonic()
-        self.chapters: list[Chapter] = []
+        self.chapters: list[Chapter] = list(read_story(home)) if goes_on else []
         self.failures: list[str] = []
 
     def chapter(self, title: str) -> None:
@@ -35,7 +35,7 @@ class Story:
         """One line of the chapter."""
         last = self.chapters[-1]
         self.chapters[-1] = Chapter(last.title, (*last.lines, line))
-        self._console.print(f"  {line}", highlight=False, markup=False)
+        self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
         self._write()
 
     def check(self, true: bool, line: str) -> None:

@@ -1,0 +1,111 @@
+"""The demo's three departments as running systems, and what the product must know to reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from shutil import copyfile
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from connectors.testkit import city as testkit
+from connectors.testkit.city import Access, City, Truth
+from exchange import ports, probes
+from exchange.postgres import Cluster
+from exchange.processes import postgres_service
+from exchange.settings import remembered_ports, secret_text
+from exchange.supervisor import Service, Supervisor
+
+DATABASE = "police"
+FIRST_DAY = date(2026, 11, 22)
+
+
+@dataclass(frozen=True)
+class Departments:
+    """Where the departments are, with the keys of their own clerks."""
+
+    folder: Path
+    police_dsn: str
+    estate_url: str
+    access: Access
+    environment: Mapping[str, str]
+
+    @property
+    def truth(self) -> Truth:
+        """What must become of everything that the departments sent."""
+        return Truth.read(self.folder / "truth.json")
+
+
+def open_departments(supervisor: Supervisor, city: City | None) -> Departments:
+    """Start the departments; with a `city` they are filled first, without one they go on."""
+    folder = supervisor.home / "departments"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    police_dsn = _start_police(supervisor, folder)
+    port = ports.claim(supervisor.home, "real-estate")
+    if city is not None:
+        city.truth.write(folder / "truth.json")
+        testkit.population.load(police_dsn, city.residents, reader_password=_reader(folder))
+        testkit.registry.drop_whole(folder / "drop", FIRST_DAY, city.registrations)
+        testkit.open_registry(folder / "real-estate", city)
+    supervisor.start(_estate(port, folder / "real-estate"))
+    return found(supervisor.home)
+
+
+def found(home: Path) -> Departments:
+    """The departments of a home that were opened before. Reads only."""
+    folder = home / "departments"
+    known = remembered_ports(home)
+    police = _police_dsn(folder, known["police"])
+    estate_url = f"http://127.0.0.1:{known['real-estate']}"
+    access = Access.read(folder / "real-estate")
+    reader = psycopg.conninfo.make_conninfo(
+        police, user=testkit.population.READER, password=_reader(folder)
+    )
+    environment = testkit.environment(
+        residents_dsn=reader,
+        registrations=folder / "drop",
+        estate_url=estate_url,
+        access=access,
+    )
+    return Departments(folder, police, estate_url, access, environment)
+
+
+def install_manifests(sources: Path) -> None:
+    """Put the four source manifests where the product looks for them."""
+    sources.mkdir(parents=True, exist_ok=True)
+    for manifest in testkit.SOURCES.glob("*.yaml"):
+        copyfile(manifest, sources / manifest.name)
+
+
+def _start_police(supervisor: Supervisor, folder: Path) -> str:
+    """The police have a PostgreSQL of their own: another server, not another schema of ours."""
+    port = ports.claim(supervisor.home, "police")
+    cluster = Cluster(folder / "police", port)
+    password = secret_text(folder, "police.password")
+    cluster.prepare(password)
+    supervisor.start(postgres_service("police", cluster, password))
+    with cluster.connect(password) as admin:
+        found = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+        if found.fetchone() is None:
+            admin.execute(SQL("CREATE DATABASE {}").format(Identifier(DATABASE)))
+    return _police_dsn(folder, port)
+
+
+def _police_dsn(folder: Path, port: int) -> str:
+    password = secret_text(folder, "police.password")
+    return f"postgresql://postgres:{password}@127.0.0.1:{port}/{DATABASE}"
+
+
+def _reader(folder: Path) -> str:
+    return secret_text(folder, "police-reader.password")
+
+
+def _estate(port: int, folder: Path) -> Service:
+    return Service(
+        "real-estate",
+        testkit.estate_argv(port, folder),
+        healthy=probes.http(f"http://127.0.0.1:{port}/health"),
+    )
