@@ -72,6 +72,10 @@ class KeyReused(WrongState):
     code = "idempotency-key-reused"
 
 
+class _KeyTaken(Exception):
+    """Rolls back: the key has an answer already."""
+
+
 @dataclass(frozen=True)
 class NeededGrant:
     """What an intake client must be granted of one resource for a bundle, and nothing more."""
@@ -100,7 +104,7 @@ class NeededGrant:
             purposes=frozenset({purpose}),
             bases=frozenset({basis}),
             items=frozenset({self.item}),
-            fields={name: Form.PLAIN for name in self.fields},
+            fields=dict.fromkeys(self.fields, Form.PLAIN),
             modes=frozenset({Mode.QUERY}),
             valid_from=valid_from,
             valid_to=valid_to,
@@ -180,16 +184,17 @@ class Intake:
         return self._opened(row)
 
     async def _keep(self, client: str, key: str, mark: bytes, made: Resolution) -> Document:
-        kept = await _from_database(self._insert(client, key, mark, made))
-        # Somebody else kept the same key between our look and our insert: theirs is the answer.
-        same = kept or await self._same(client, key, mark)
-        if same is None:
-            raise Unavailable("the resolution could not be kept; try again")
-        return same
+        try:
+            told: Document = await _from_database(self._insert(client, key, mark, made))
+        except _KeyTaken:
+            # Somebody else kept this key between our look and our insert: theirs is the answer.
+            first = await self._same(client, key, mark)
+            if first is None:
+                raise Unavailable("the resolution could not be kept; try again") from None
+            return first
+        return told
 
-    async def _insert(
-        self, client: str, key: str, mark: bytes, made: Resolution
-    ) -> Document | None:
+    async def _insert(self, client: str, key: str, mark: bytes, made: Resolution) -> Document:
         authority, bundle_id = made.case.authority, made.bundle.id
         subject = self._mark(_who(made))
         async with self.pool.acquire() as conn, conn.transaction():
@@ -207,7 +212,7 @@ class Intake:
                 made.state.value, made.decision_allowed, body, made.at,
             )  # fmt: skip
             if added is None:
-                return None
+                raise _KeyTaken
             receipt = (told["receipt"], resolution, revision, bundle_id, told["savings"], made.at)
             await conn.execute(ADD_RECEIPT, *receipt)
             return told

@@ -2,7 +2,8 @@
 
 from alembic import op
 
-from schemas.tables.intake import METADATA, TABLES
+from schemas.tables import METADATA
+from schemas.tables.intake import TABLES
 
 revision = "0004_intake"
 down_revision = "0003_vault"
