@@ -19,11 +19,12 @@ def marked(
     meanings: Mapping[str, str],
 ) -> pa.RecordBatch:
     """`rows` with `_op` and `_seq`. Raises `PermanentFailure` when an operation is not known."""
-    spoken = pl.Series(operation.to_pylist(), dtype=pl.String)
+    spoken = pl.from_arrow(operation)
+    assert isinstance(spoken, pl.Series)
     known = spoken.replace_strict(meanings, default=None, return_dtype=pl.String)
     if known.null_count():
         raise manifest.wrong(f"{known.null_count()} changes name an operation that we do not know")
     return pa.RecordBatch.from_arrays(
-        [*rows.columns, pa.array(known.to_list(), pa.string()), sequence.cast(pa.int64())],
+        [*rows.columns, known.to_arrow().cast(pa.string()), sequence.cast(pa.int64())],
         names=[*rows.schema.names, OPERATION, SEQUENCE],
     )

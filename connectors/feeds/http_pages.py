@@ -10,8 +10,9 @@ A position is the number of the collection's last change; what lies between two 
 changes again. Without `since` a row comes once, as it was at `until`; with it every change comes,
 with `_op` and `_seq`. Addresses hold positions and cursors, nothing of a person.
 
-429 is obeyed (Retry-After), 503 and a broken line are tried again with growing pauses, an expired
-token is renewed once. Redirects are not followed: the manifest's host is the only one we speak to.
+429 is obeyed (Retry-After; when that is long the pull ends, and a later one goes on), 503 and a
+broken line are tried again with growing pauses, an expired token is renewed once. Redirects are
+not followed: the manifest's host is the only one we speak to.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -172,8 +175,10 @@ class PagesFeed:
         if answer is not None:
             self._notices[f"http_{answer.status_code}"] += 1
             pause = _retry_after(answer, pause)
+        if pause > LONGEST_PAUSE:
+            raise TransientFailure(f"{self._manifest.source}: asks us to wait {pause:.0f} s")
         self._notices["retries"] += 1
-        self._sleep(min(pause, LONGEST_PAUSE))
+        self._sleep(pause)
 
     def _pauses(self) -> Sequence[float]:
         return [FIRST_PAUSE * 2**attempt for attempt in range(ATTEMPTS)]
@@ -245,9 +250,15 @@ def _whole(value: object) -> int | None:
 
 
 def _retry_after(answer: httpx.Response, otherwise: float) -> float:
-    # RFC 9110 10.2.3: seconds or a date; a date is as good as our own pause.
+    """Seconds to wait: RFC 9110 10.2.3 allows a number or a date."""
     said = answer.headers.get("Retry-After", "")
-    return float(said) if said.isascii() and said.isdigit() else otherwise
+    if said.isascii() and said.isdigit():
+        return float(said)
+    try:
+        until = parsedate_to_datetime(said)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return otherwise
 
 
 def _plain(headers: httpx.Headers) -> dict[str, str]:

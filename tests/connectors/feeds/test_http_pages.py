@@ -144,19 +144,26 @@ class TestFailures:
         assert {"line_broken": 6, "retries": 6} == feed.notices()
 
     def test_retry_after_is_obeyed(self, manifests: dict[str, Manifest]) -> None:
-        """We pause as long as we are asked to, and not for hours."""
-        waits = iter(["7", "86400", None])
+        """We pause as long as we are asked to; a date that has passed is no pause."""
+        waits = iter(["7", "Wed, 21 Oct 2015 07:28:00 GMT", "soon", None])
 
         def answer(_request: httpx.Request) -> httpx.Response:
             wait = next(waits)
-            if wait is None:
-                return said({"position": 4})
-            return httpx.Response(429, headers={"Retry-After": wait})
+            return said({"position": 4}) if wait is None else resting(wait)
 
         feed, pauses = recorded(manifests["units"], answer)
 
         assert Window("snapshot", None, "4") == feed.plan(None)
-        assert [7.0, http_pages.LONGEST_PAUSE] == pauses
+        assert [7.0, 0.0, 4 * http_pages.FIRST_PAUSE] == pauses
+
+    def test_a_long_rest_ends_the_pull(self, manifests: dict[str, Manifest]) -> None:
+        """Nobody sleeps for a day in a task, and nobody knocks again before it is over."""
+        feed, pauses = recorded(manifests["units"], lambda _request: resting("86400"))
+
+        with pytest.raises(TransientFailure, match="wait 86400 s"):
+            feed.plan(None)
+
+        assert [] == pauses
 
     def test_redirects_are_not_followed(self, manifests: dict[str, Manifest]) -> None:
         """The token is for one host."""
@@ -259,6 +266,10 @@ def recorded(manifest: Manifest, answer: Answer) -> tuple[Feed, list[float]]:
 
 def said(body: dict[str, Any]) -> httpx.Response:
     return httpx.Response(200, content=json.dumps(body).encode())
+
+
+def resting(wait: str) -> httpx.Response:
+    return httpx.Response(429, headers={"Retry-After": wait})
 
 
 def broken() -> httpx.Response:
