@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +21,9 @@ from exchange.settings import Settings
 from license_vault import types
 from license_vault.issue import Place
 from license_vault.record import Request
+from license_vault.signer.__main__ import start
 from license_vault.signer.client import SignerClient
+from license_vault.signer.server import SignerServer
 from schemas.license import Holder
 
 ISSUER = "11330784MB90003307"
@@ -65,6 +68,23 @@ class SignerProcess:
 
 
 @dataclass
+class SignerThread(SignerProcess):
+    """The same server in a thread of the test: as quick as its keys are, and cannot be killed."""
+
+    server: SignerServer | None = None
+
+    def start(self) -> None:
+        """Serve from now on."""
+        self.server = start(self.settings.home, self.settings.database.dsn(Role.SIGNER))
+        threading.Thread(target=self.server.serve, daemon=True).start()
+
+    def kill(self) -> None:
+        """Accept nobody any more."""
+        assert self.server is not None
+        self.server.close()
+
+
+@dataclass
 class Office:
     """Everything that issuing needs."""
 
@@ -88,9 +108,9 @@ class Office:
 
 
 @contextlib.contextmanager
-def office(settings: Settings) -> Iterator[Office]:
+def office(settings: Settings, kind: type[SignerProcess] = SignerProcess) -> Iterator[Office]:
     """Open an office with a running signer; close it."""
-    process = SignerProcess(settings)
+    process = kind(settings)
     process.start()
     client = process.client()
     try:

@@ -162,18 +162,18 @@ class TestResume:
         assert 3 * len(Form) == vault.one("SELECT count(*) FROM vault.file")
         assert 0 == vault.one("SELECT count(*) FROM vault.sealing WHERE state <> 'finished'")
 
-    def test_a_signer_that_is_away_leaves_the_reservation_open(self, vault):
+    def test_a_signer_that_is_away_leaves_the_reservation_open(self, guarded):
         """Nothing is lost: number and bytes are kept until the signer is back."""
-        vault.signer.certificates()
-        vault.process.kill()
-        impatient = vault.process.client(patience=0.1)
-        impatient._certificates = vault.signer.certificates()
+        guarded.signer.certificates()
+        guarded.process.kill()
+        impatient = guarded.process.client(patience=0.1)
+        impatient._certificates = guarded.signer.certificates()
         with pytest.raises(Unavailable):
-            issue.issue(vault.connect, impatient, [business_license()], vault.place)
-        reserved = vault.one("SELECT license_id FROM vault.sealing WHERE state = 'reserved'")
+            issue.issue(guarded.connect, impatient, [business_license()], guarded.place)
+        reserved = guarded.one("SELECT license_id FROM vault.sealing WHERE state = 'reserved'")
 
-        vault.process.start()
-        [held] = issue.resume(vault.connect, vault.signer, vault.place).licenses
+        guarded.process.start()
+        [held] = issue.resume(guarded.connect, guarded.signer, guarded.place).licenses
 
         assert reserved == held.id
 
