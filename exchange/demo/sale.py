@@ -23,7 +23,8 @@ from exchange.demo.checks import BUILD_DAG
 from exchange.demo.clients import TAX, TAX_CHECK
 from exchange.demo.running import Demo
 from exchange.demo.story import Story
-from license_vault import store
+from exchange.issuance import QR_KEY
+from license_vault import face, store
 from schemas.errors import Unavailable
 from schemas.grant import Subject
 from schemas.license import Form
@@ -160,6 +161,14 @@ class Sale:
         with self.demo.settings.database.connect(Role.VAULT) as vault:
             row = vault.execute(CERTIFICATE, (self.unit, status)).fetchone()
         return str(row[0]) if row else ""
+
+    def _printed_address(self, license_id: str) -> str:
+        """What the QR on the printed face holds."""
+        settings = self.demo.settings
+        with settings.database.connect(Role.VAULT) as vault:
+            digits = store.get(vault, license_id).digest.hex()[: face.DIGEST_DIGITS]
+        signature = face.short_signature(settings.secret(QR_KEY), license_id, digits)
+        return f"{settings.public_url}/q/{license_id}?d={digits}&s={signature}"
 
     def _count(self, query: str, *values: str) -> int:
         with self.demo.settings.database.connect(Role.OWNER) as owner:

@@ -1,0 +1,36 @@
+"""One whole demo for all journeys: a small city, Airflow, the hub, the signer, everything real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from exchange.demo import chapters
+from exchange.demo.running import Demo, running
+from exchange.demo.story import Story
+
+PEOPLE = 1000
+LICENSES = 20
+SEED = 7
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The demo, up and running in a home of its own; its libraries are loaded."""
+    home = tmp_path_factory.mktemp("demo")
+    with running(home, people=PEOPLE, licenses=LICENSES, seed=SEED, say=print) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="session")
+def told(demo: Demo) -> Story:
+    """The story of the demo, told to its end."""
+    story = Story(demo.settings.home, Console())
+    chapters.collected(demo, story)
+    chapters.sealed(demo, story, LICENSES)
+    chapters.asked(demo, story)
+    chapters.resolved(demo, story)
+    chapters.verified(demo, story)
+    return story
