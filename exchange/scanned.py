@@ -13,13 +13,15 @@ from typing import Any
 
 import asyncpg
 
-from exchange.forms import masked
 from exchange.issuance import QR_KEY
 from exchange.settings import Settings
 from license_vault import face, types
 from schemas import identifiers
 from schemas.errors import Invalid
-from schemas.license import CIVIL_TIME, STATUS_BITS, Status
+from schemas.license import CIVIL_TIME, STATUS_BITS, FaceField, Status
+
+# Fields in which an officer may have written anybody's name: told to be there, never quoted.
+FREE_TEXT = frozenset({"remarks"})
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Scanned:
         return {
             "verdict": asdict(self.verdict),
             "license": self.license,
-            "at": self.at.astimezone(CIVIL_TIME).strftime("%Y-%m-%d %H:%M:%S UTC%z"),
+            "at": civil(self.at),
         }
 
 
@@ -142,7 +144,30 @@ def _shown(row: asyncpg.Record, printed: str) -> Shown:
         ("有效期止 Until", row["valid_to"].isoformat() if row["valid_to"] else "长期 no end"),
     ]
     for each in held.fields:
-        if value := row["face"].get(each.name):
-            shown = str(masked(value)) if each.personal else face.printed(each, row["face"])
-            lines.append((f"{each.label_zh} {each.label_en}", shown))
+        if each.name in row["face"]:
+            lines.append((f"{each.label_zh} {each.label_en}", _shown_field(each, row["face"])))
     return Shown(row["id"], printed, tuple(lines), row["superseded_by"])
+
+
+def _shown_field(held: FaceField, face_of_it: Mapping[str, str]) -> str:
+    if held.name in FREE_TEXT:
+        return "（照面有此项 present on the face）"
+    return veiled(face_of_it[held.name]) if held.personal else face.printed(held, face_of_it)
+
+
+def veiled(text: str) -> str:
+    """A personal value with its middle hidden: enough to compare by eye, too little to be used.
+
+    Of several names each is veiled by itself.
+    """
+    return "、".join(_veiled(part) for part in text.split("、"))
+
+
+def _veiled(text: str) -> str:
+    head, tail = min(max(1, len(text) // 3), 6), min(len(text) // 6, 3)
+    return text[:head] + "*" * (len(text) - head - tail) + text[len(text) - tail :]
+
+
+def civil(at: datetime) -> str:
+    """A moment as people here read it."""
+    return at.astimezone(CIVIL_TIME).strftime("%Y-%m-%d %H:%M:%S (UTC+8)")

@@ -24,7 +24,7 @@ from exchange import bodies
 from exchange.database import Role
 from exchange.problems import Malformed, TooLarge, WrongMedia, declared
 from exchange.publishing import Publisher, utc_now
-from exchange.scanned import scanned
+from exchange.scanned import civil, scanned
 from license_vault import sd_jwt, status_list
 from license_vault.log import parse_tile_path
 from license_vault.verify import MOST_BYTES, Report, StatusEvidence, conclude, examine
@@ -164,7 +164,8 @@ async def verify_form(request: Request, publishing: Publishing) -> Response:
     except (Malformed, TooLarge, WrongMedia, Unavailable) as err:
         status = 413 if isinstance(err, TooLarge) else 503 if isinstance(err, Unavailable) else 400
         return _page(request, "verify.html", {"problem": {"en": err.message, "zh": err.zh}}, status)
-    return _page(request, "verify.html", {"report": report.to_json(), "filename": filename})
+    values = {"report": report.to_json(), "at": civil(report.at), "filename": filename}
+    return _page(request, "verify.html", values)
 
 
 @router.get("/q/{license_id}", response_class=HTMLResponse, include_in_schema=False)

@@ -28,6 +28,7 @@ from schemas.errors import Invalid, Unavailable, YizhanError
 # Asks the hub for the status list at an address of its own; raises `Unavailable`.
 StatusSource = Callable[[str], str]
 
+WORDS = {int(slot): slot.name.lower() for slot in status_list.Slot}
 LEEWAY = timedelta(seconds=60)
 
 
@@ -105,7 +106,8 @@ def _status(
     as_of = datetime.fromtimestamp(listed.issued_at, UTC)
     _check_age(listed, evidence, as_of, at)
     age = max(at - as_of, timedelta())
-    told = f"slot {pointer.index} says {value}, as of {as_of.isoformat()} ({_spoken(age)} old)"
+    word = WORDS.get(value, str(value))
+    told = f"slot {pointer.index} says {word}, as of {as_of.isoformat()} ({_spoken(age)} old)"
     if value == status_list.Slot.INVALID:
         stop("revoked", told)
     if value == status_list.Slot.SUSPENDED:

@@ -11,7 +11,7 @@ import pytest
 from exchange.database import Database
 from exchange.settings import Settings
 from license_vault.verify import StatusSource
-from tests.conftest import RunningCluster
+from tests.conftest import RunningCluster, free_port
 from tests.license_vault.office import Office, office
 from tests.license_vault.verify import making
 from tests.license_vault.verify.city import City, city_of
@@ -60,7 +60,7 @@ def standing(
     home = tmp_path_factory.mktemp("standing")
     settings = Settings(
         home=home,
-        public_url="http://127.0.0.1:8000",
+        public_url=f"http://127.0.0.1:{free_port()}",
         database=replace(template, name=name),
         sources=home / "sources",
     )

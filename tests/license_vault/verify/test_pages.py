@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from exchange.scanned import veiled
 from license_vault import checkpoints, issue, log, status_list
 from license_vault.trust import bundle
 from license_vault.verify import MOST_BYTES, Verdict, verify
@@ -170,6 +171,23 @@ class TestScan:
 
         assert 404 == page.status_code
         assert "<script>" not in page.text
+
+
+class TestVeiled:
+    @pytest.mark.parametrize(
+        ("text", "shown"),
+        [
+            ("应", "应"),
+            ("应𠮷", "应*"),
+            ("张三丰", "张**"),
+            ("张三、李四、王五六", "张*、李*、王**"),
+            ("永康市东城街道金城路6号2单元301室", "永康市东城街**********01室"),
+            ("甲" * 60, "甲" * 6 + "*" * 51 + "甲" * 3),
+        ],
+    )
+    def test_enough_to_compare_and_too_little_to_use(self, text: str, shown: str) -> None:
+        """Every name by itself; of an address the street and the door."""
+        assert shown == veiled(text)
 
 
 class TestPublished:
