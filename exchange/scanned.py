@@ -164,6 +164,8 @@ def veiled(text: str) -> str:
 
 
 def _veiled(text: str) -> str:
+    if len(text) < 2:
+        return "*"
     head, tail = min(max(1, len(text) // 3), 6), min(len(text) // 6, 3)
     return text[:head] + "*" * (len(text) - head - tail) + text[len(text) - tail :]
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Request
+from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from fastapi.templating import Jinja2Templates
 from pydantic import BaseModel
@@ -27,7 +29,8 @@ from exchange.publishing import Publisher, utc_now
 from exchange.scanned import civil, scanned
 from license_vault import sd_jwt, status_list
 from license_vault.log import parse_tile_path
-from license_vault.verify import MOST_BYTES, Report, StatusEvidence, conclude, examine
+from license_vault.trust import TrustBundle
+from license_vault.verify import MOST_BYTES, Examined, Report, StatusEvidence, conclude, examine
 from schemas.errors import NotFound, Unavailable
 
 router = APIRouter()
@@ -81,6 +84,33 @@ class Verification(BaseModel):
     steps: list[VerifiedStep]
 
 
+class Readers:
+    """Threads that wait for the sandbox, apart from those on which everything else runs.
+
+    A stranger's slow documents must not hold up a department's call, nor fill the memory.
+    """
+
+    def __init__(self, threads: int = 4, waiting: int = 32) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="verify")
+        self._room = waiting
+
+    async def examine(self, data: bytes, trust: TrustBundle, at: datetime) -> Examined:
+        """Examine a document in the sandbox. Raises `Unavailable` when too many wait already."""
+        if self._room <= 0:
+            raise Unavailable(
+                "too many documents are being verified", zh="核验请求过多，请稍后再试"
+            )
+        self._room -= 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, examine, data, trust, at)
+        finally:
+            self._room += 1
+
+
+READERS = Readers()
+
+
 class _InMemory(MultiPartParser):
     """Starlette's parser, kept from spooling what was uploaded to a disk."""
 
@@ -109,7 +139,7 @@ Publishing = Annotated[Publisher, Depends(publisher)]
 async def judge(data: bytes, publishing: Publisher) -> Report:
     """Verify a document with this hub's own trust, status lists and log."""
     trust, at = await publishing.trust(lists=False), utc_now()
-    examined = await asyncio.to_thread(examine, data, trust, at)
+    examined = await READERS.examine(data, trust, at)
     status = proof = None
     if examined.stopped is None and examined.pointer and examined.facts:
         status = await _status(examined.pointer.uri, publishing)
@@ -182,7 +212,9 @@ async def scan(request: Request, license_id: str, d: str = "", s: str = "") -> R
     responses={**declared(404, 503), 200: {"content": {status_list.MEDIA_TYPE: {}}}},
     response_class=Response,
 )
-async def status(number: int, publishing: Publishing) -> Response:
+async def status(
+    number: Annotated[int, PathParameter(examples=[1])], publishing: Publishing
+) -> Response:
     """The token of the status list, over the bits that are committed now."""
     if not 0 < number < 2**31:
         raise NotFound("there is no such status list", zh="没有这个状态列表")
@@ -212,7 +244,9 @@ async def log_checkpoint(publishing: Publishing) -> Response:
     responses={**declared(404, 422), 200: {"content": {"application/octet-stream": {}}}},
     response_class=Response,
 )
-async def log_tile(path: str, publishing: Publishing) -> Response:
+async def log_tile(
+    path: Annotated[str, PathParameter(examples=["0/000.p/1"])], publishing: Publishing
+) -> Response:
     """`<level>/<index>[.p/<width>]` or `entries/<index>[.p/<width>]`; a tile never changes."""
     tile = await publishing.tile(parse_tile_path(path))
     return Response(tile, 200, {"cache-control": FOR_EVER}, "application/octet-stream")

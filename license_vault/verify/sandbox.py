@@ -34,7 +34,7 @@ from license_vault.verify.report import (
 )
 
 MOST_BYTES = 10 * 1024 * 1024
-WALL_SECONDS = 10.0
+WALL_SECONDS = 6.0
 LONGEST_ANSWER = 1024 * 1024
 WORKER = "license_vault.verify.worker"
 QUEUE_SECONDS = 15.0

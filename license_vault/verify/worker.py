@@ -23,7 +23,7 @@ from license_vault.verify.report import REASONS, Examined, Stopped, Trail
 from license_vault.verify.sandbox import LONGEST_ANSWER, MOST_BYTES, to_json
 
 MEMORY = 384 * 1024 * 1024
-CPU_SECONDS = 8
+CPU_SECONDS = 4
 WARM = (
     "cryptography.hazmat.backends.openssl.backend",
     "encodings.idna",
