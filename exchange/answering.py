@@ -219,6 +219,8 @@ class Answering:
         if claimed.grant is not None:
             draft.note(grant=claimed.grant.id)
         verdict = decide(claimed.grant, question, claimed.spent, claimed.at)
+        if claimed.withdrawn:
+            raise CallRefused("the resource is no longer offered", rule="resource-withdrawn")
         if isinstance(verdict, Allowed):
             return verdict
         if claimed.grant is not None and claimed.grant.max_uses is not None:

@@ -80,7 +80,7 @@ class Claimed:
     active: bool
     keyed: bool
     fresh: bool
-    offered: bool
+    withdrawn: bool
     grant: Grant | None
     spent: Spent
     resolved: tuple[str, ...]
@@ -115,7 +115,7 @@ async def claim(
         active=bool(row["active"]),
         keyed=bool(row["keyed"]),
         fresh=row["fresh"] is not False,
-        offered=bool(row["offered"]),
+        withdrawn=row["offered"] is False,
         grant=_grant(row) if row["id"] else None,
         spent=Spent(row["minute_calls"] or 0, row["day_calls"] or 0, row["uses"] or 0),
         resolved=tuple(dict.fromkeys(row["resolved"] or ())),

@@ -39,13 +39,14 @@ class PublicKey:
 
 def public_key(jwk: object) -> PublicKey:
     """Read a public JWK. Raises `BadKey`."""
-    if not isinstance(jwk, dict) or jwk.get("kty") not in MEMBERS:
+    kty = jwk.get("kty") if isinstance(jwk, dict) else None
+    if not isinstance(jwk, dict) or not isinstance(kty, str) or kty not in MEMBERS:
         raise BadKey("a key must be EC P-256 or OKP Ed25519")
     if jwk.get("use", "sig") != "sig" or jwk.get("key_ops", ["verify"]) != ["verify"]:
         raise BadKey("the key is not for checking signatures")
     if not {"d", "k", "p", "q"}.isdisjoint(jwk):
         raise BadKey("a private key was sent; it is no longer private")
-    members = [jwk.get(name) for name in MEMBERS[jwk["kty"]]]
+    members = [jwk.get(name) for name in MEMBERS[kty]]
     if not all(isinstance(member, str) and len(member) <= 64 for member in members):
         raise BadKey("the key lacks a member")
     made = _made(tuple(str(member) for member in members))
