@@ -209,7 +209,7 @@ async def scan(request: Request, license_id: str, d: str = "", s: str = "") -> R
 @router.get(
     "/status/{number}",
     summary="A signed status list",
-    responses={**declared(404, 503), 200: {"content": {status_list.MEDIA_TYPE: {}}}},
+    responses={**declared(404, 422, 503), 200: {"content": {status_list.MEDIA_TYPE: {}}}},
     response_class=Response,
 )
 async def status(
