@@ -34,8 +34,8 @@ class Busy(Unavailable):
     code = "batch-busy"
 
 
-class Fenced(WrongState):
-    """Another run took the batch; what this run did is void."""
+class Fenced(Unavailable):
+    """Another run took the batch; what this run did is void, and asking again shows the other's."""
 
     code = "batch-fenced"
 

@@ -209,7 +209,7 @@ def _staged(last: pl.DataFrame, bad: pl.DataFrame, contract: Contract) -> pl.Dat
         .join(rows, on=contract.key, how="anti")
         .select(*contract.columns, pl.lit(Fate.KEPT.value).alias(FATE))
     )
-    return pl.concat([rows, kept])
+    return pl.concat([rows, kept]).sort(contract.key)  # an index grows cheapest in its own order
 
 
 def _quarantined(bad: pl.DataFrame, landed: pa.Table, marks: Mapping[str, pl.Expr]) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import Identifier
 
-from connectors.feeds import Manifest, Totals, Window, load_manifests, open_feed
+from connectors.feeds import Manifest, Totals, Window, load_manifest, open_feed
 from exchange.database import Role, without_detail
 from exchange.libraries import (
     aliases,
@@ -55,8 +55,9 @@ class Outcome:
 
 
 def manifest_of(settings: Settings, source: str) -> Manifest:
-    """The manifest of a source. Raises `NotFound`."""
-    for manifest in load_manifests(settings.sources):
+    """The manifest of a source, from the file of its name. Raises `NotFound`."""
+    for path in sorted(settings.sources.glob("*.yaml"), key=lambda path: path.stem != source):
+        manifest = load_manifest(path)
         if manifest.source == source:
             return manifest
     raise NotFound(f"there is no source {source} in {settings.sources.name}")
@@ -197,7 +198,7 @@ def _merged(settings: Settings, conn: psycopg.Connection, job: _Load) -> Outcome
     at = merge.hold(conn, job.contract)
     difference = merge.difference(conn, move)
     _refuse(batch, guards.too_many_deleted(job.manifest.guards, difference))
-    merge.apply(conn, move, at)
+    merge.apply(conn, move, difference, at)
     quarantine.replace(conn, settings, batch, checked.bad)
     new_aliases = aliases.keep(conn, checked.aliases, batch.source)
     counts = {**checked.counts, **_placed(difference, checked.holding), "aliases": new_aliases}

@@ -74,6 +74,10 @@ class Merge:
         """The fields' names."""
         return list(columns(self.contract))
 
+    def fills(self, before: int) -> bool:
+        """Say whether the dataset is empty still, so that there is nothing to compare with."""
+        return before == 0 and not self.overtakable
+
     def same_key(self, left: str, right: str) -> Composed:
         """The condition that two rows have one key."""
         pairs = [
@@ -102,28 +106,43 @@ def hold(conn: psycopg.Connection, contract: Contract) -> datetime:
 
 def difference(conn: psycopg.Connection, merge: Merge) -> Difference:
     """Compare the staged rows with what is held; the keys that differ wait in `diff`."""
+    before = _count(conn, SQL("SELECT count(*) FROM {}").format(merge.current))
+    if merge.fills(before):
+        rows = SQL("SELECT count(*) FROM {} WHERE _fate = {}").format(merge.stage, Fate.HOLDS)
+        return Difference(_count(conn, rows), 0, 0, before)
     conn.execute(_difference(merge))
     found: dict[str, int] = dict(
         conn.execute("SELECT op, count(*) FROM diff GROUP BY op").fetchall()
     )
-    before = conn.execute(SQL("SELECT count(*) FROM {}").format(merge.current)).fetchone()
-    assert before is not None
-    return Difference(found.get("I", 0), found.get("U", 0), found.get("D", 0), before[0])
+    return Difference(found.get("I", 0), found.get("U", 0), found.get("D", 0), before)
 
 
-def apply(conn: psycopg.Connection, merge: Merge, at: datetime) -> None:
+def apply(conn: psycopg.Connection, merge: Merge, difference: Difference, at: datetime) -> None:
     """Write what `difference` found."""
     values = {"batch": merge.batch, "at": at}
+    if merge.fills(difference.before):
+        conn.execute(_fill(merge), values)
+        return
     for statement in (_close(merge), _delete(merge), _update(merge), _insert(merge)):
         conn.execute(statement, values)
 
 
 def present(conn: psycopg.Connection, merge: Merge) -> int:
-    """How many of the staged rows the dataset now holds, by key: the check on `apply`."""
-    statement = SQL("SELECT count(*) FROM {} n JOIN {} o ON {} WHERE n._fate = {}")
-    row = conn.execute(
-        statement.format(merge.stage, merge.current, merge.same_key("n", "o"), Fate.HOLDS)
-    ).fetchone()
+    """How many of the staged rows the dataset now holds, by key: the check on `apply`.
+
+    After a closing merge the dataset holds the staged rows, those that were kept and no other, and
+    a key only once, so they need not be joined to be counted.
+    """
+    held = SQL("SELECT count(*) FROM {} n JOIN {} o ON {} WHERE n._fate = {}")
+    joined = [merge.stage, merge.current, merge.same_key("n", "o")]
+    if not merge.closing:
+        return _count(conn, held.format(*joined, Fate.HOLDS))
+    everything = SQL("SELECT count(*) FROM {} WHERE {}").format(merge.current, merge.within or ALL)
+    return _count(conn, everything) - _count(conn, held.format(*joined, Fate.KEPT))
+
+
+def _count(conn: psycopg.Connection, statement: Composed) -> int:
+    row = conn.execute(statement).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -156,6 +175,18 @@ def _difference(merge: Merge) -> Composed:
         new=listed(merge.fields, "n"),
         old=listed(merge.fields, "o"),
         still=_not_overtaken(merge) if merge.overtakable else ALL,
+    )
+
+
+def _fill(merge: Merge) -> Composed:
+    return SQL(
+        "INSERT INTO {current} ({fields}, _batch, _since)"
+        " SELECT {fields}, %(batch)s, %(at)s FROM {stage} WHERE _fate = {holds}"
+    ).format(
+        current=merge.current,
+        fields=listed(merge.fields),
+        stage=merge.stage,
+        holds=Fate.HOLDS,
     )
 
 

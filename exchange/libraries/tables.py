@@ -76,8 +76,9 @@ def listed(names: Iterable[str], of: str | None = None) -> Composed:
 def _indexes(contract: Contract, fields: Mapping[str, str]) -> list[tuple[str, list[str]]]:
     subjects = {column for column in contract.subjects.values() if column in fields}
     subjects -= {contract.key[0]}  # the primary key serves it
+    read_by_batch = any(contract.id in other.parents for other in all_contracts())
     return [
-        ("batch", ["_batch"]),
+        *([("batch", ["_batch"])] if read_by_batch else []),
         *((column, [column]) for column in sorted(subjects)),
         ("history_key", list(contract.key)),
         ("history_from", ["_batch_from"]),

@@ -81,7 +81,7 @@ def _built(
     )
     move = merge.Merge(contract, STAGE, batch.id, closing=True, within=scope)
     difference = merge.difference(conn, move)
-    merge.apply(conn, move, at)
+    merge.apply(conn, move, difference, at)
     written = difference.inserted + difference.updated
     counts = {
         **dict.fromkeys(reconcile.PLACES, 0),

@@ -19,7 +19,7 @@ from exchange.libraries import journey
 from exchange.settings import Settings
 
 SOURCES = Path(city.__file__).parent / "sources"
-Row = Mapping[str, str | None]
+Row = Mapping[str, str | int | None]
 
 # GB 11643-1999's own example and numbers made for these tests: division 110105, check digits right.
 ADA, BEN, CAI = "11010519491231002X", "110105199001011232", "110105198506304124"

@@ -1,0 +1,54 @@
+"""Build: one DAG per thematic dataset, `build__<dataset>`, started by its parents' assets.
+
+A run takes every batch of the parents that no build has consumed, whichever batch started it, so a
+trigger that was lost, doubled or merged costs time and nothing else. A build that finds nothing new
+still tells its own asset: the event of the run that did the work may be the one that was lost.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from airflow.sdk import DAG, PartitionedAssetTimetable, task
+
+from dags.duties import OWNER, START, TASK, asset, duty
+from schemas.contract import Contract, all_contracts
+
+
+def build(contract: Contract) -> DAG:
+    """The DAG of one thematic dataset."""
+    published = asset(contract.id)
+    with DAG(
+        dag_id=f"build__{contract.table}",
+        description=f"{contract.id} from {', '.join(contract.parents)}",
+        doc_md=__doc__,
+        schedule=PartitionedAssetTimetable(assets=reduce(or_, map(asset, contract.parents))),
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        default_args={**TASK, "owner": OWNER},
+        tags=["build", contract.id],
+    ) as dag:
+
+        @task(outlets=[published])  # type: ignore[untyped-decorator]  # Airflow's types are skipped
+        def bring_up_to_date(
+            dataset: str, *, dag_run: Any = None, outlet_events: Any = None
+        ) -> int | None:
+            from exchange.libraries import thematic
+            from exchange.settings import Settings
+
+            with duty():
+                batch = thematic.build(Settings.load(), dataset)
+            key = str(batch) if batch is not None else f"after {dag_run.partition_key}"
+            outlet_events[published].add_partitions(key)
+            return batch
+
+        bring_up_to_date(contract.id)
+    return dag
+
+
+for each in all_contracts():
+    if each.kind == "thematic":
+        globals()[f"build__{each.table}"] = build(each)

@@ -1,0 +1,47 @@
+"""Sweep: every minute, finish what killed runs left half-way and take away what nobody needs.
+
+Batches landed and never loaded are loaded, builds that a lost trigger missed are made, licenses
+reserved and not finished are reconciled, files and staging tables of dead runs are removed. When
+everything ran as it should, a sweep finds nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from airflow.sdk import DAG, task
+
+from dags.duties import OWNER, START, TASK, duty
+
+with DAG(
+    dag_id="sweep",
+    description="what killed runs left behind",
+    doc_md=__doc__,
+    schedule=timedelta(minutes=1),
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,
+    default_args={**TASK, "owner": OWNER},
+    tags=["sweep"],
+):
+
+    @task
+    def sweep_libraries() -> None:
+        """Batches, builds, files and tables."""
+        from exchange.libraries import leftovers
+        from exchange.settings import Settings
+
+        with duty():
+            leftovers.sweep(Settings.load())
+
+    @task
+    def sweep_licenses() -> None:
+        """Reservations that stayed open, and licenses whose trigger was lost."""
+        from exchange import issuance
+        from exchange.settings import Settings
+
+        with duty():
+            issuance.issue_due(Settings.load(), int(os.environ.get("YIZHAN_ISSUE_LIMIT", "300")))
+
+    sweep_libraries() >> sweep_licenses()
