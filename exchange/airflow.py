@@ -22,10 +22,19 @@ import httpx
 
 from exchange import ports, probes
 from exchange.roles import AIRFLOW
-from exchange.settings import AIRFLOW_DATABASE, Settings
+from exchange.settings import AIRFLOW_DATABASE, Settings, remembered_ports
 from exchange.supervisor import Service, log_of, tail
 from schemas.errors import Unavailable
 
+# Tasks are forked from the scheduler's workers: what the scheduler has imported, no task imports
+# again. Measured on two cores, it is most of what a short task costs.
+PRELOAD = """import sys
+
+if "scheduler" in sys.argv:
+    import exchange.issuance
+    import exchange.libraries.journey
+    import exchange.libraries.leftovers
+"""
 DAGS = Path(__file__).parent.parent / "dags"
 PARTS = ("api-server", "scheduler", "dag-processor")
 WORKERS = 3
@@ -45,6 +54,12 @@ class Airflow:
         """Airflow for this home; `extra` is what the DAGs' tasks need in their environment."""
         api = ports.claim(settings.home, "airflow", prefer=8080)
         return cls(settings, api, ports.claim(settings.home, "airflow-logs"), extra)
+
+    @classmethod
+    def found(cls, settings: Settings) -> Airflow:
+        """The Airflow that runs beside this home already, at its remembered ports."""
+        known = remembered_ports(settings.home)
+        return cls(settings, known["airflow"], known["airflow-logs"], {})
 
     @property
     def url(self) -> str:
@@ -89,7 +104,9 @@ class Airflow:
     def migrate(self) -> None:
         """Bring Airflow's own database up to date. Raises `Unavailable` with what it said."""
         log = log_of(self.settings.home, "airflow-migrate")
-        (self.settings.home / "airflow").mkdir(parents=True, exist_ok=True, mode=0o700)
+        config = self.settings.home / "airflow" / "config"
+        config.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (config / "airflow_local_settings.py").write_text(PRELOAD)
         with log.open("ab") as out:
             done = subprocess.run(  # noqa: S603 - our own command
                 [*_airflow(), "db", "migrate"],

@@ -247,7 +247,8 @@ WITH owned AS (
     LEFT JOIN library.population_resident p
         ON o.holder_id_type = '111' AND p.resident_id = o.holder_id AND p.deceased
     GROUP BY o.unit_no
-    HAVING NOT bool_or(o.seized) AND count(p.resident_id) = 0
+    -- A unit that the unit register does not know (yet) has no location, and so no face.
+    HAVING NOT bool_or(o.seized) AND count(p.resident_id) = 0 AND count(o.location) > 0
 ), ranked AS (
     SELECT *, row_number() OVER (ORDER BY unit_no) AS place FROM owned
 ), known AS (

@@ -45,7 +45,7 @@ class LicenseFigures:
 
 @dataclass(frozen=True)
 class Chapter:
-    """One paragraph of the demo's story."""
+    """One paragraph of the demo's story; a line of several lines is shown as it stands."""
 
     title: str
     lines: tuple[str, ...]

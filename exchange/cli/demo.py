@@ -64,7 +64,7 @@ def sell_house() -> None:
         raise NotFound(f"no demo runs in {home}; start one in another terminal with `make demo`")
     settings = Settings.load(home)
     opened = departments.found(home)
-    demo = Demo(Supervisor(home, console.print), settings, Airflow.beside(settings, {}), opened)
+    demo = Demo(Supervisor(home, console.print), settings, Airflow.found(settings), opened)
     story = Story(home, console, goes_on=True)
     sale.watch(demo, story)
     raise typer.Exit(1 if story.failures else 0)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import indent
 
 from rich.console import Console
 from rich.status import Status
@@ -35,7 +36,7 @@ class Story:
         """One line of the chapter."""
         last = self.chapters[-1]
         self.chapters[-1] = Chapter(last.title, (*last.lines, line))
-        self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(indent(line, "  "), highlight=False, markup=False, soft_wrap=True)
         self._write()
 
     def check(self, true: bool, line: str) -> None:
