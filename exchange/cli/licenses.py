@@ -10,11 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import psycopg
 import typer
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
@@ -22,13 +19,12 @@ from rich.table import Table
 
 from exchange.database import Role, without_detail
 from exchange.settings import Settings
-from license_vault import change, status_list
-from license_vault.record import log_origin
+from exchange.trust import ask_hub, trust_of
+from license_vault import change
 from license_vault.trust import TrustBundle, bundle
 from license_vault.verify import MOST_BYTES, Outcome, Report, Verdict
 from license_vault.verify import verify as judge
-from schemas import checkpoint
-from schemas.errors import Invalid, NotFound, Unavailable
+from schemas.errors import Invalid, NotFound
 from schemas.license import CIVIL_TIME, STATUS_ZH, License, Status
 
 app = typer.Typer(no_args_is_help=True)
@@ -150,41 +146,12 @@ def restore(license_id: str, reason: Why, by: Who = "") -> None:
     _change(change.restore, license_id, reason, by)
 
 
-def ask_hub(address: str) -> str:
-    """Fetch a status list. Raises `Unavailable`; follows no redirect, reads no endless answer."""
-    asking = {"accept": status_list.MEDIA_TYPE, "cache-control": "no-cache"}
-    try:
-        with httpx.stream("GET", address, headers=asking, timeout=10) as answer:
-            answer.raise_for_status()
-            told = bytearray()
-            for part in answer.iter_bytes():
-                told += part
-                if len(told) > status_list.LONGEST_TOKEN:
-                    raise Unavailable("the hub's answer is larger than a status list")
-            return told.decode("ascii")
-    except (httpx.HTTPError, UnicodeDecodeError) as failed:
-        raise Unavailable("the hub does not answer") from failed
-
-
 def _trust(path: Path | None) -> TrustBundle:
     try:
-        return bundle(path.read_bytes()) if path else _trust_of_home()
+        return bundle(path.read_bytes()) if path else trust_of(Settings.load())
     except (OSError, Invalid) as failed:
         told = failed.message if isinstance(failed, Invalid) else str(failed)
         raise typer.BadParameter(f"{told}; get a bundle from the hub's /trust") from failed
-
-
-def _trust_of_home() -> TrustBundle:
-    """What the signer of this home exported."""
-    settings = Settings.load()
-    roots = x509.load_pem_x509_certificates((settings.trust / "roots.pem").read_bytes())
-    key = bytes.fromhex((settings.trust / "log.ed25519").read_text().strip())
-    return TrustBundle(
-        hub=settings.public_url,
-        roots=tuple(root.public_bytes(Encoding.DER) for root in roots),
-        log_key=checkpoint.vkey(log_origin(settings.public_url), key),
-        made_at=datetime.now(UTC),
-    )
 
 
 def _read(path: Path) -> bytes:
