@@ -20,6 +20,7 @@ from exchange.postgres import Cluster
 from exchange.settings import Settings
 
 LONG = bool(os.environ.get("YIZHAN_TEST_LONG"))
+pytest_plugins = ("tests.demo_fixtures",)
 
 
 def free_port() -> int:

@@ -1,4 +1,7 @@
-"""One whole demo for all journeys: a small city, Airflow, the hub, the signer, everything real."""
+"""One whole demo for all tests: a small city, Airflow, the hub, the signer, everything real.
+
+It is shared: whoever breaks something here to see what happens mends it before the test ends.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from exchange.demo import chapters
+from exchange.demo import chapters, sale
 from exchange.demo.running import Demo, running
 from exchange.demo.story import Story
 
@@ -33,4 +36,12 @@ def told(demo: Demo) -> Story:
     chapters.asked(demo, story)
     chapters.resolved(demo, story)
     chapters.verified(demo, story)
+    return story
+
+
+@pytest.fixture(scope="session")
+def sold(demo: Demo, told: Story) -> Story:
+    """A house sold after the story, and its consequences seen everywhere."""
+    story = Story(demo.settings.home, Console(), goes_on=True)
+    sale.watch(demo, story)
     return story
