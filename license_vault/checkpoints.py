@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 from license_vault import log, store
 from license_vault.record import log_origin
@@ -43,7 +44,7 @@ def current(conn: Connection, signer: Signer, public_url: str) -> SignedHead:
         ).fetchone()
         if kept is not None:
             return SignedHead(size, kept[0])
-        root = merkle.frontier(size, lambda level, index: store.node(conn, level, index)).root()
+        root = merkle.frontier(size, partial(store.node, conn)).root()
         conn.commit()
         body = checkpoint.body(origin, size, root)
         try:
@@ -74,11 +75,11 @@ def prove(
         return 0
     held = {each.id: each for each in store.many(conn, [row[0] for row in rows])}
     head = current(conn, signer, public_url)
+    # Neighbours share most of their paths: each node is read once.
+    node = cache(partial(store.node, conn))
     files = []
     for license_id, index, entry in rows:
-        path = merkle.inclusion_path(
-            index, head.size, lambda level, place: store.node(conn, level, place)
-        )
+        path = merkle.inclusion_path(index, head.size, node)
         proof = log.proof_file(
             entry=bytes(entry),
             salt=held[license_id].salt,

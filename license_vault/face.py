@@ -34,6 +34,8 @@ FONTS = Path(__file__).parent / "fonts"
 STANDARD: Literal["a-3b"] = "a-3b"  # ISO 19005-3, which lets the record be attached
 DIGEST_DIGITS = 16
 SIGNATURE_BYTES = 12
+# ISO/IEC 18004 7.8: readers take any mask; trying all eight for the best costs 8 ms a face.
+QR_MASK = 3
 # A compiler serves one thread at a time, and holds the interpreter while it does.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -158,5 +160,7 @@ def _day(day: date) -> str:
 
 def _qr(address: str) -> str:
     drawn = io.BytesIO()
-    segno.make_qr(address, error="m").save(drawn, kind="svg", border=2, xmldecl=False, svgns=True)
+    segno.make_qr(address, error="m", mask=QR_MASK).save(
+        drawn, kind="svg", border=2, xmldecl=False, svgns=True
+    )
     return drawn.getvalue().decode()

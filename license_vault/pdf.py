@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from asn1crypto import cms
 from asn1crypto import x509 as asn1_x509
 from asn1crypto.algos import SignedDigestAlgorithm
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
@@ -23,7 +22,7 @@ from pyhanko.sign.signers.pdf_cms import ExternalSigner
 from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-from schemas.canonical import sha256
+from license_vault import cades
 from schemas.errors import Invalid
 
 LEVEL = "PAdES B-B"
@@ -31,7 +30,6 @@ DIGEST = "sha256"
 FIELD = "Seal"
 # Two P-256 certificates, the attributes and a signature are some 1,900 bytes; the rest is reserve.
 GAP_BYTES = 4096
-LONGEST_SIGNATURE = 72  # DER of two 32-byte integers
 
 _T = TypeVar("_T")
 
@@ -48,7 +46,7 @@ class Prepared:
 
 def prepare(page: bytes, chain: Sequence[bytes], *, reason: str) -> Prepared:
     """Lay out the sealed document around a gap; `chain` is the seal's certificates, leaf first."""
-    signer = _signer(tuple(chain), bytes(LONGEST_SIGNATURE))
+    signer = _signer(tuple(chain))
     metadata = PdfSignatureMetadata(
         field_name=FIELD,
         md_algorithm=DIGEST,
@@ -64,31 +62,15 @@ def prepare(page: bytes, chain: Sequence[bytes], *, reason: str) -> Prepared:
             IncrementalPdfFileWriter(io.BytesIO(page)), bytes_reserved=2 * GAP_BYTES, output=output
         )
     )
-    tbs = signed_attributes(laid_out.document_digest, chain[0])
+    tbs = cades.signed_attributes(laid_out.document_digest, chain[0])
     return Prepared(
         output.getvalue(), laid_out.reserved_region_start, laid_out.document_digest, tbs
     )
 
 
-def signed_attributes(digest: bytes, certificate: bytes) -> bytes:
-    """The bytes that the seal's key signs: DER of the attributes as a SET OF (RFC 5652 5.4).
-
-    ETSI EN 319 142-1 6.3: content type, message digest and signing certificate; no signing time.
-    """
-    bound = {"certs": [{"cert_hash": sha256(certificate)}]}
-    attributes = cms.CMSAttributes(
-        [
-            cms.CMSAttribute({"type": "content_type", "values": ["data"]}),
-            cms.CMSAttribute({"type": "message_digest", "values": [digest]}),
-            cms.CMSAttribute({"type": "signing_certificate_v2", "values": [bound]}),
-        ]
-    )
-    return bytes(attributes.dump())
-
-
 def seal(prepared: Prepared, signature: bytes, chain: Sequence[bytes]) -> bytes:
     """Fill the gap. Raises `Invalid` if it is too small; the caller has verified the signature."""
-    packaged = _signed_data(prepared.tbs, signature, tuple(chain))
+    packaged = cades.signed_data(prepared.tbs, signature, chain)
     if len(packaged) > GAP_BYTES:
         raise Invalid("the signature is larger than the gap that was left for it")
     output = io.BytesIO(prepared.document)
@@ -97,28 +79,11 @@ def seal(prepared: Prepared, signature: bytes, chain: Sequence[bytes]) -> bytes:
     return output.getvalue()
 
 
-def _signed_data(tbs: bytes, signature: bytes, chain: tuple[bytes, ...]) -> bytes:
-    """The signature as detached CMS with its certificates (RFC 5652 5.1)."""
-    leaf, others = _certificates(chain)
-    signer = _signer(chain, signature).signer_info(DIGEST, cms.CMSAttributes.load(tbs), signature)
-    signed = cms.SignedData(
-        {
-            "version": "v1",
-            "digest_algorithms": [{"algorithm": DIGEST}],
-            "encap_content_info": {"content_type": "data"},
-            "certificates": [leaf, *others],
-            "signer_infos": [signer],
-        }
-    )
-    return bytes(cms.ContentInfo({"content_type": "signed_data", "content": signed}).dump())
-
-
-def _signer(chain: tuple[bytes, ...], signature: bytes) -> ExternalSigner:
+def _signer(chain: tuple[bytes, ...]) -> ExternalSigner:
     leaf, others = _certificates(chain)
     return ExternalSigner(
         signing_cert=leaf,
         cert_registry=SimpleCertificateStore.from_certs(others),
-        signature_value=signature,
         signature_mechanism=SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"}),
     )
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeAlias
 
 import psycopg
@@ -163,7 +164,7 @@ def append(conn: Connection, events: Sequence[LogEvent], at: datetime) -> list[i
     conn.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
     entries = [_entry(each, at) for each in events]
     leaves = [merkle.leaf_hash(each) for each in entries]
-    edge = merkle.frontier(log_size(conn), lambda level, index: node(conn, level, index))
+    edge = merkle.frontier(log_size(conn), partial(node, conn))
     _, complete = edge.append(leaves)
     places = range(edge.size, edge.size + len(events))
     with conn.cursor() as cursor:

@@ -35,13 +35,13 @@ def do(vault: Office, deed: str, license_id: str, **how: Any) -> License:
 
 
 class TestMoves:
-    def test_every_status_says_where_it_may_go_what_its_bits_are_and_its_name(self):
+    def test_every_status_says_where_it_may_go_what_its_bits_are_and_its_name(self) -> None:
         """No status was forgotten in any of the tables."""
         assert set(Status) == MOVES.keys() == STATUS_BITS.keys() == STATUS_ZH.keys()
 
 
 class TestRevoke:
-    def test_state_bits_log_and_outbox_change_together(self, vault, held):
+    def test_state_bits_log_and_outbox_change_together(self, vault: Office, held: License) -> None:
         """One transaction: whoever looks sees all of it or nothing."""
         revoked = do(vault, "revoke", held.id)
 
@@ -51,7 +51,7 @@ class TestRevoke:
         assert "revoke" == vault.one('SELECT event FROM vault.log_entry WHERE "index" = 1')
         assert OFFICER == vault.one('SELECT "by" FROM vault.outbox WHERE log_index = 1')
 
-    def test_a_transaction_that_fails_changes_nothing(self, vault, held):
+    def test_a_transaction_that_fails_changes_nothing(self, vault: Office, held: License) -> None:
         """Killed before the commit, the license stands as it stood."""
         with vault.connect() as conn:
             change.revoke(conn, held.id, reason="mistaken", by=OFFICER)
@@ -60,7 +60,7 @@ class TestRevoke:
             assert (0, []) == store.slots(conn, 1)
             assert 1 == store.log_size(conn)
 
-    def test_revoked_is_final(self, vault, held):
+    def test_revoked_is_final(self, vault: Office, held: License) -> None:
         """There is no way back from revoked, and nothing is written."""
         do(vault, "revoke", held.id)
 
@@ -69,7 +69,7 @@ class TestRevoke:
                 do(vault, deed, held.id)
         assert 2 == vault.one("SELECT count(*) FROM vault.log_entry")
 
-    def test_the_log_says_what_happened_and_not_to_whom(self, vault, held):
+    def test_the_log_says_what_happened_and_not_to_whom(self, vault: Office, held: License) -> None:
         """An entry holds a salted digest: no name, no number, no identifier."""
         do(vault, "revoke", held.id)
 
@@ -83,19 +83,23 @@ class TestRevoke:
         ):
             assert personal.encode() not in entry
 
-    def test_needs_a_reason_and_somebody_who_answers_for_it(self, vault, held):
+    def test_needs_a_reason_and_somebody_who_answers_for_it(
+        self, vault: Office, held: License
+    ) -> None:
         """An empty reason is refused before anything is read."""
         with pytest.raises(Invalid, match="reason"):
             do(vault, "revoke", held.id, reason=" ")
 
-    def test_of_no_license_at_all(self, vault):
+    def test_of_no_license_at_all(self, vault: Office) -> None:
         """There is no such license."""
         with pytest.raises(NotFound):
             do(vault, "revoke", "1.2.156.3005.2.x")
 
 
 class TestSuspend:
-    def test_restored_is_valid_again_and_its_bits_are_back(self, vault, held):
+    def test_restored_is_valid_again_and_its_bits_are_back(
+        self, vault: Office, held: License
+    ) -> None:
         """Suspended is 2, valid is 0, and the list's version rises with both."""
         do(vault, "suspend", held.id)
         with vault.connect() as conn:
@@ -107,14 +111,18 @@ class TestSuspend:
         with vault.connect() as conn:
             assert (2, []) == store.slots(conn, 1)
 
-    def test_a_valid_license_has_nothing_to_be_restored_from(self, vault, held):
+    def test_a_valid_license_has_nothing_to_be_restored_from(
+        self, vault: Office, held: License
+    ) -> None:
         """Restoring what stands is a mistake, not a change."""
         with pytest.raises(WrongState):
             do(vault, "restore", held.id)
 
 
 class TestLog:
-    def test_the_stored_nodes_are_those_of_the_tree_over_the_entries(self, vault, held):
+    def test_the_stored_nodes_are_those_of_the_tree_over_the_entries(
+        self, vault: Office, held: License
+    ) -> None:
         """Root over every leaf equals the root that the stored nodes give."""
         for deed in ("suspend", "restore", "suspend", "revoke"):
             do(vault, deed, held.id)

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from exchange import issuance
-from exchange.database import Role
+from exchange.database import Database, Role
 from exchange.issuance import Summary, issue_due, right_type
 from license_vault import change, store, types
 from schemas import contract
-from schemas.license import Status
+from schemas.license import License, Status
 from tests.license_vault.office import OFFICER, Office
 
 AUTHORITY = "11330784MB90002263"
@@ -118,14 +118,16 @@ def due(vault: Office, limit: int = 20) -> Summary:
     return issue_due(vault.settings, limit)
 
 
-def held(vault: Office, subject: str) -> list[store.License]:
+def held(vault: Office, subject: str) -> list[License]:
     """Every license about it."""
     with vault.connect() as conn:
         return store.of_subject(conn, subject)
 
 
 class TestIssueDue:
-    def test_the_first_by_natural_key_half_of_each_kind(self, vault, libraries):
+    def test_the_first_by_natural_key_half_of_each_kind(
+        self, vault: Office, libraries: Libraries
+    ) -> None:
         """A limit of five: three business licenses, two certificates."""
         for uscc in reversed(ENTITIES):
             libraries.entity(uscc)
@@ -137,7 +139,7 @@ class TestIssueDue:
         assert (3, 2, 5) == (summary.business_licenses, summary.certificates, summary.issued)
         assert [1, 1, 0, 0] == [len(held(vault, unit)) for unit in UNITS]
 
-    def test_twice_is_once(self, vault, libraries):
+    def test_twice_is_once(self, vault: Office, libraries: Libraries) -> None:
         """The same libraries again: nothing is due."""
         libraries.entity(ENTITIES[0])
         libraries.owner(UNITS[0])
@@ -145,7 +147,9 @@ class TestIssueDue:
 
         assert 0 == due(vault).issued
 
-    def test_none_for_the_dead_the_closed_and_the_seized(self, vault, libraries):
+    def test_none_for_the_dead_the_closed_and_the_seized(
+        self, vault: Office, libraries: Libraries
+    ) -> None:
         """Each of them steps aside, and the next by key has its place."""
         libraries.entity(ENTITIES[0], representative=DEAD)
         libraries.entity(ENTITIES[1], status="3")
@@ -159,16 +163,30 @@ class TestIssueDue:
         assert (1, 1) == (due(vault, 2).business_licenses, len(held(vault, UNITS[3])))
         assert not any(held(vault, unit) for unit in (*UNITS[:3], *ENTITIES[:2]))
 
-    def test_nothing_before_it_is_known_who_lives(self, vault):
+    def test_a_unit_that_its_register_does_not_know_waits(
+        self, vault: Office, libraries: Libraries
+    ) -> None:
+        """It has no location yet; the next by key has its place."""
+        libraries.owner(UNITS[0], location=None)
+        libraries.owner(UNITS[1], serial=2)
+
+        assert (1, {}) == (due(vault, 2).certificates, due(vault, 2).not_issued)
+        assert held(vault, UNITS[1])
+
+    def test_nothing_before_it_is_known_who_lives(self, vault: Office) -> None:
         """An empty population library says nothing about anybody, so nobody is issued anything."""
         with vault.settings.database.connect(Role.OWNER) as conn:
             Libraries(conn).entity(ENTITIES[0])
 
         assert Summary(waiting=("population.resident",)) == due(vault)
 
-    def test_co_holders_are_on_one_certificate(self, vault, libraries):
+    def test_co_holders_are_on_one_certificate(self, vault: Office, libraries: Libraries) -> None:
         """In the order of their numbers, shares shown; the mortgage stands in 附记."""
-        burden = {"mortgaged": True, "mortgagee": "永康农商银行", "mortgage_yuan": "1200000"}
+        burden: dict[str, Any] = {
+            "mortgaged": True,
+            "mortgagee": "永康农商银行",
+            "mortgage_yuan": "1200000",
+        }
         libraries.owner(UNITS[0], OTHER, co_ownership="2", share="30%", **burden)
         libraries.owner(UNITS[0], LIVING, co_ownership="2", share="70%", **burden)
 
@@ -181,10 +199,10 @@ class TestIssueDue:
         assert "1,200,000.00 元" in certificate.face["remarks"]
 
     def test_a_row_that_lacks_what_a_face_needs_is_counted_and_holds_up_nobody(
-        self, vault, libraries
-    ):
-        """No location, no certificate; the others are issued."""
-        libraries.owner(UNITS[0], location=None)
+        self, vault: Office, libraries: Libraries
+    ) -> None:
+        """No day of registration, no certificate; the others are issued."""
+        libraries.owner(UNITS[0], registered_on=None)
         libraries.owner(UNITS[1], serial=2)
 
         summary = due(vault)
@@ -194,7 +212,7 @@ class TestIssueDue:
 
 class TestOwnersChange:
     @pytest.fixture
-    def sold(self, vault, libraries) -> Libraries:
+    def sold(self, vault: Office, libraries: Libraries) -> Libraries:
         """A unit that had a certificate and has another owner under another number now."""
         libraries.owner(UNITS[0], LIVING, serial=1)
         due(vault)
@@ -202,7 +220,7 @@ class TestOwnersChange:
         libraries.owner(UNITS[0], OTHER, serial=2)
         return libraries
 
-    def test_the_new_certificate_supersedes_the_old(self, vault, sold):
+    def test_the_new_certificate_supersedes_the_old(self, vault: Office, sold: Libraries) -> None:
         """Linked both ways, and the old one's slot says invalid."""
         summary = due(vault)
 
@@ -213,11 +231,11 @@ class TestOwnersChange:
         with vault.connect() as conn:
             assert [(old.status_index, 1)] == store.slots(conn, 1)[1]
 
-    def test_whatever_the_limit(self, vault, sold):
+    def test_whatever_the_limit(self, vault: Office, sold: Libraries) -> None:
         """A certificate that became untrue is replaced though it be not among the first."""
         assert 1 == due(vault, 0).superseded
 
-    def test_and_back_again(self, vault, sold):
+    def test_and_back_again(self, vault: Office, sold: Libraries) -> None:
         """Sold back under a third number: a third certificate, one of them valid."""
         due(vault)
         sold.leave(UNITS[0], OTHER)
@@ -229,14 +247,16 @@ class TestOwnersChange:
             each.status for each in held(vault, UNITS[0])
         ]
 
-    def test_a_mortgage_is_no_change_of_owner(self, vault, sold):
+    def test_a_mortgage_is_no_change_of_owner(self, vault: Office, sold: Libraries) -> None:
         """The certificate stands as it was issued."""
         due(vault)
         sold.owner(UNITS[0], OTHER, serial=2, mortgaged=True, mortgagee="银行")
 
         assert 0 == due(vault).issued
 
-    def test_what_an_officer_revoked_is_not_issued_again(self, vault, libraries):
+    def test_what_an_officer_revoked_is_not_issued_again(
+        self, vault: Office, libraries: Libraries
+    ) -> None:
         """The same owners under the same number stay without a certificate."""
         libraries.owner(UNITS[0])
         due(vault)
@@ -246,7 +266,9 @@ class TestOwnersChange:
 
         assert 0 == due(vault).issued
 
-    def test_a_seized_unit_keeps_its_certificate_and_gets_no_new_one(self, vault, sold):
+    def test_a_seized_unit_keeps_its_certificate_and_gets_no_new_one(
+        self, vault: Office, sold: Libraries
+    ) -> None:
         """Nothing is issued for it until the seizure is lifted."""
         sold.owner(UNITS[0], OTHER, serial=2, seized=True, seized_by="法院")
 
@@ -255,7 +277,9 @@ class TestOwnersChange:
 
 
 class TestHolding:
-    def test_the_hub_sees_holdings_by_holder(self, vault, libraries, database):
+    def test_the_hub_sees_holdings_by_holder(
+        self, vault: Office, libraries: Libraries, database: Database
+    ) -> None:
         """One row a holder, the face as it was sealed."""
         libraries.owner(UNITS[0], LIVING)
         due(vault)

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from exchange.database import Role
+from exchange.database import Database, Role
 from license_vault import change, checkpoints, issue, sd_jwt, store, types
 from license_vault.log import verify_proof_file
 from license_vault.record import log_origin, status_list_address
@@ -18,7 +18,7 @@ from license_vault.verify import verify
 from schemas import checkpoint, identifiers
 from schemas.canonical import b64url, sha256
 from schemas.errors import Refused, Unavailable
-from schemas.license import Form, Status
+from schemas.license import Form, License, Status
 from tests.license_vault.office import (
     OFFICER,
     UNIT,
@@ -31,7 +31,7 @@ from tests.license_vault.office import (
 LATER_NUMBER = "浙(2025)永康市不动产权第0009999号"
 
 
-def issued(vault: Office, *requests: issue.Request) -> list[issue.License]:
+def issued(vault: Office, *requests: issue.Request) -> list[License]:
     """Issue these."""
     return issue.issue(vault.connect, vault.signer, requests or (business_license(),), vault.place)
 
@@ -43,7 +43,7 @@ def forms(vault: Office, license_id: str) -> dict[Form, bytes]:
 
 
 class TestIssue:
-    def test_a_license_has_all_its_files_and_they_speak_of_one_record(self, vault):
+    def test_a_license_has_all_its_files_and_they_speak_of_one_record(self, vault: Office) -> None:
         """PDF and SD-JWT carry identifier, version, digest and status pointer of the record."""
         [held] = issued(vault)
 
@@ -56,7 +56,9 @@ class TestIssue:
         assert sha256(kept[Form.RECORD]) == held.digest
         assert kept[Form.PDF].startswith(b"%PDF-1.7")
 
-    def test_the_identifier_checks_and_names_type_issuer_serial_and_version(self, vault):
+    def test_the_identifier_checks_and_names_type_issuer_serial_and_version(
+        self, vault: Office
+    ) -> None:
         """GB/T 36904-2018, with the check character of GB/T 17710."""
         [held] = issued(vault)
 
@@ -64,7 +66,7 @@ class TestIssue:
         root = f"1.2.156.3005.2.{types.BUSINESS_LICENSE}.{held.issuer}.{held.serial}.001."
         assert held.id.startswith(root)
 
-    def test_the_seal_holds_for_a_verifier_with_the_exported_root(self, vault):
+    def test_the_seal_holds_for_a_verifier_with_the_exported_root(self, vault: Office) -> None:
         """Every step of verification passes that needs nobody's answer."""
         [held] = issued(vault, certificate())
         at = datetime.now(UTC)
@@ -78,7 +80,7 @@ class TestIssue:
         # No status list was at hand, and nothing before that was wrong.
         assert "status-unavailable" == report.reason
 
-    def test_the_log_proof_beside_it_stands_on_its_own(self, vault):
+    def test_the_log_proof_beside_it_stands_on_its_own(self, vault: Office) -> None:
         """A tlog-proof verifies with the record and the log's key, and nothing else."""
         licenses = issued(vault, *numbered(3))
         origin = log_origin(vault.place.public_url)
@@ -89,7 +91,7 @@ class TestIssue:
             logged = verify_proof_file(kept[Form.PROOF], record=kept[Form.RECORD], vkey=vkey)
             assert ("issue", place) == (logged.entry["event"], logged.index)
 
-    def test_the_same_key_twice_is_one_license(self, vault):
+    def test_the_same_key_twice_is_one_license(self, vault: Office) -> None:
         """Asked again, the vault hands out what it issued, and writes nothing."""
         [first] = issued(vault)
 
@@ -98,7 +100,7 @@ class TestIssue:
         assert first == again
         assert 1 == vault.one("SELECT count(*) FROM vault.sealing")
 
-    def test_two_runs_at_once_issue_every_key_once(self, vault):
+    def test_two_runs_at_once_issue_every_key_once(self, vault: Office) -> None:
         """Whoever comes second gets the license that the first one made."""
         found: list[list[str]] = []
 
@@ -118,7 +120,7 @@ class TestIssue:
         assert 12 == vault.one("SELECT count(*) FROM vault.license")
         assert 12 == vault.one("SELECT count(*) FROM vault.log_entry")
 
-    def test_a_character_without_a_glyph_refuses_this_license_alone(self, vault):
+    def test_a_character_without_a_glyph_refuses_this_license_alone(self, vault: Office) -> None:
         """The one is refused and leaves nothing behind; the others are issued."""
         unwritable = business_license("business/unwritable", "永康市\U00031350饭店")
 
@@ -130,7 +132,7 @@ class TestIssue:
         assert ["business/1"] == [self._key(vault)]
         assert 1 == len(outcome.licenses)
 
-    def test_slots_of_a_batch_are_not_neighbours(self, vault):
+    def test_slots_of_a_batch_are_not_neighbours(self, vault: Office) -> None:
         """Random slots: the status list does not tell who was issued a license together."""
         places = sorted(each.status_index for each in issued(vault, *numbered(6)))
 
@@ -143,7 +145,9 @@ class TestIssue:
 
 
 class TestResume:
-    def test_a_run_killed_after_any_job_is_completed_with_the_same_bytes(self, vault):
+    def test_a_run_killed_after_any_job_is_completed_with_the_same_bytes(
+        self, vault: Office
+    ) -> None:
         """Reserved, sealed or finished without its proof: resuming ends at one whole license."""
         for job, request in enumerate(numbered(3)):
             with vault.connect() as conn:
@@ -162,7 +166,7 @@ class TestResume:
         assert 3 * len(Form) == vault.one("SELECT count(*) FROM vault.file")
         assert 0 == vault.one("SELECT count(*) FROM vault.sealing WHERE state <> 'finished'")
 
-    def test_a_signer_that_is_away_leaves_the_reservation_open(self, guarded):
+    def test_a_signer_that_is_away_leaves_the_reservation_open(self, guarded: Office) -> None:
         """Nothing is lost: number and bytes are kept until the signer is back."""
         guarded.signer.certificates()
         guarded.process.kill()
@@ -177,7 +181,9 @@ class TestResume:
 
         assert reserved == held.id
 
-    def test_bytes_that_are_not_what_was_reserved_are_voided(self, vault, database):
+    def test_bytes_that_are_not_what_was_reserved_are_voided(
+        self, vault: Office, database: Database
+    ) -> None:
         """The signer refuses them; the number stays taken, the slot is invalid, the key is free."""
         with vault.connect() as conn:
             issue.reserve(conn, [business_license()], vault.signer.certificates(), vault.place)
@@ -195,7 +201,7 @@ class TestResume:
 
 
 class TestSupersede:
-    def test_the_same_number_goes_on_as_the_next_version(self, vault):
+    def test_the_same_number_goes_on_as_the_next_version(self, vault: Office) -> None:
         """Other facts under the same printed number: same serial, version 002, linked both ways."""
         [old] = issued(vault, certificate())
         again = certificate("certificate/2", remarks="已设立抵押。")
@@ -208,7 +214,7 @@ class TestSupersede:
         assert (Status.SUPERSEDED, new.id) == (replaced.status, replaced.superseded_by)
         assert old.id == new.supersedes
 
-    def test_another_number_is_another_license(self, vault):
+    def test_another_number_is_another_license(self, vault: Office) -> None:
         """A transfer: new serial, version 001, and the old one's slot says invalid at once."""
         [old] = issued(vault, certificate())
 
@@ -223,7 +229,7 @@ class TestSupersede:
         assert [(old.status_index, 1)] == slots
         assert version == 1
 
-    def test_nothing_takes_the_place_of_a_revoked_license(self, vault):
+    def test_nothing_takes_the_place_of_a_revoked_license(self, vault: Office) -> None:
         """It is voided, says why, and the revoked one stays as it was."""
         [old] = issued(vault, certificate())
         with vault.connect() as conn:
@@ -239,7 +245,7 @@ class TestSupersede:
 
 
 class TestCheckpoints:
-    def test_one_head_is_signed_once(self, vault):
+    def test_one_head_is_signed_once(self, vault: Office) -> None:
         """The same head is handed out again as it was signed."""
         issued(vault)
         with vault.connect() as conn:

@@ -37,7 +37,7 @@ def sealed(store: Keystore) -> bytes:
 
 
 class TestSeal:
-    def test_it_is_certified_and_nothing_may_change(self, sealed):
+    def test_it_is_certified_and_nothing_may_change(self, sealed: bytes) -> None:
         """ISO 32000-2 12.8.2.2: DocMDP, P=1, and it is the only signature."""
         reader = PdfFileReader(io.BytesIO(sealed))
 
@@ -45,7 +45,9 @@ class TestSeal:
         assert 1 == signature.docmdp_level.value
         assert "/ETSI.CAdES.detached" == signature.sig_object["/SubFilter"]
 
-    def test_another_implementation_finds_it_intact_and_of_the_whole_file(self, sealed, store):
+    def test_another_implementation_finds_it_intact_and_of_the_whole_file(
+        self, sealed: bytes, store: Keystore
+    ) -> None:
         """pyHanko's validator, which shares no code with the verifier here."""
         root = x509.Certificate.load(store.certificates.root)
         reader = PdfFileReader(io.BytesIO(sealed))
@@ -57,7 +59,7 @@ class TestSeal:
         assert status.bottom_line
         assert "ENTIRE_FILE" == status.coverage.name
 
-    def test_pdfsig_says_valid_and_total(self, sealed, tmp_path):
+    def test_pdfsig_says_valid_and_total(self, sealed: bytes, tmp_path: Path) -> None:
         """Poppler's opinion on the digest."""
         told = poppler(sealed, tmp_path, "pdfsig")
         if told is None:
@@ -66,7 +68,7 @@ class TestSeal:
         assert "Signature is Valid" in told
         assert "Total document signed" in told
 
-    def test_sealing_again_gives_the_same_bytes(self, store):
+    def test_sealing_again_gives_the_same_bytes(self, store: Keystore) -> None:
         """RFC 6979: a job that runs twice changes nothing."""
         chain = store.certificates.seal
         prepared = pdf.prepare(drawn(certificate()), chain, reason="x")
@@ -75,7 +77,7 @@ class TestSeal:
 
         assert once == twice
 
-    def test_a_signature_that_does_not_fit_its_gap(self, store):
+    def test_a_signature_that_does_not_fit_its_gap(self, store: Keystore) -> None:
         """It is refused; the document's length is part of what was signed."""
         chain = store.certificates.seal
         prepared = pdf.prepare(drawn(certificate()), chain, reason="x")
@@ -83,7 +85,7 @@ class TestSeal:
         with pytest.raises(Invalid, match="gap"):
             pdf.seal(prepared, bytes(pdf.GAP_BYTES), chain)
 
-    def test_only_the_gap_differs_from_what_was_reserved(self, store):
+    def test_only_the_gap_differs_from_what_was_reserved(self, store: Keystore) -> None:
         """The bytes that were digested are the bytes that are handed out."""
         chain = store.certificates.seal
         prepared = pdf.prepare(drawn(certificate()), chain, reason="x")
@@ -94,7 +96,7 @@ class TestSeal:
         assert prepared.document[end:] == whole[end:]
         assert len(prepared.document) == len(whole)
 
-    def test_no_flipped_byte_passes_for_intact(self, sealed, store):
+    def test_no_flipped_byte_passes_for_intact(self, sealed: bytes, store: Keystore) -> None:
         """Thirty places at random, outside the gap: pyHanko finds every one."""
         trust = ValidationContext(trust_roots=[x509.Certificate.load(store.certificates.root)])
         assert self._intact(sealed, trust)

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from exchange.database import Role
+from exchange.database import Database, Role
 from license_vault import change, checkpoints, issue, status_list, store
 from license_vault.record import log_origin, status_list_address
 from license_vault.signer.client import SignerClient, ToSign
@@ -36,14 +36,14 @@ def head(vault: Office) -> bytes:
 
 
 class TestCallers:
-    def test_a_wrong_secret(self, vault):
+    def test_a_wrong_secret(self, vault: Office) -> None:
         """The name alone opens nothing."""
         stranger = SignerClient(vault.settings.signer_socket, "vault", bytes(32), patience=0)
 
         with pytest.raises(Unauthenticated):
             stranger.certificates()
 
-    def test_an_unknown_name(self, vault):
+    def test_an_unknown_name(self, vault: Office) -> None:
         """Only callers that the signer knows have a secret at all."""
         secret = vault.settings.secret("signer-stranger")
         stranger = SignerClient(vault.settings.signer_socket, "stranger", secret, patience=0)
@@ -51,14 +51,14 @@ class TestCallers:
         with pytest.raises(Unauthenticated):
             stranger.certificates()
 
-    def test_the_hub_may_not_seal(self, vault):
+    def test_the_hub_may_not_seal(self, vault: Office) -> None:
         """Each caller has its own kinds; the hub serves lists and heads."""
         with pytest.raises(Refused) as refused:
             vault.process.client("hub").sign("pdf", [ToSign("x", b"x")])
 
         assert "caller-may-not" == refused.value.rule
 
-    def test_the_socket_lies_in_a_folder_of_our_own(self, vault):
+    def test_the_socket_lies_in_a_folder_of_our_own(self, vault: Office) -> None:
         """0700, and the socket 0600."""
         path = vault.settings.signer_socket
 
@@ -67,7 +67,7 @@ class TestCallers:
 
 
 class TestSight:
-    def test_the_signers_role_sees_no_record(self, vault, database):
+    def test_the_signers_role_sees_no_record(self, vault: Office, database: Database) -> None:
         """Its database role reads digests and bits; what is personal is refused by PostgreSQL."""
         for query in (
             "SELECT record FROM vault.sealing",
@@ -81,7 +81,7 @@ class TestSight:
             ):
                 conn.execute(query.encode())
 
-    def test_a_reservation_that_is_not_there(self, vault):
+    def test_a_reservation_that_is_not_there(self, vault: Office) -> None:
         """Nobody can have sealed what the vault did not commit."""
         with pytest.raises(Refused) as refused:
             vault.signer.sign("pdf", [ToSign("00000000-0000-0000-0000-000000000000", b"x")])
@@ -90,7 +90,7 @@ class TestSight:
 
 
 class TestStatusList:
-    def test_a_revocation_that_is_left_out_is_not_signed(self, vault):
+    def test_a_revocation_that_is_left_out_is_not_signed(self, vault: Office) -> None:
         """The token over yesterday's bits is refused the moment the revocation is committed."""
         held = issued(vault)
         hub = vault.process.client("hub")
@@ -110,7 +110,7 @@ class TestStatusList:
 
 
 class TestCheckpoint:
-    def test_a_head_is_remembered_over_a_kill(self, guarded):
+    def test_a_head_is_remembered_over_a_kill(self, guarded: Office) -> None:
         """After kill -9 the signer still refuses a smaller log than it has signed."""
         issued(guarded)
         small = head(guarded)
@@ -128,7 +128,7 @@ class TestCheckpoint:
 
         assert "log-rolled-back" == refused.value.rule
 
-    def test_a_rewritten_log_is_not_signed(self, vault, database):
+    def test_a_rewritten_log_is_not_signed(self, vault: Office, database: Database) -> None:
         """Whoever owns the database and rewrites an entry gets no signature on it."""
         held = issued(vault)
         with vault.connect() as conn:
@@ -155,7 +155,7 @@ class TestCheckpoint:
 
         assert "log-inconsistent" == refused.value.rule
 
-    def test_the_signature_is_of_the_exported_key(self, vault):
+    def test_the_signature_is_of_the_exported_key(self, vault: Office) -> None:
         """What a verifier was handed verifies what the signer signs."""
         issued(vault)
         body = head(vault)
@@ -165,7 +165,7 @@ class TestCheckpoint:
         exported = bytes.fromhex((vault.settings.trust / "log.ed25519").read_text())
         Ed25519PublicKey.from_public_bytes(exported).verify(signature, body)
 
-    def test_heads_are_on_disk_before_the_signature_leaves(self, vault):
+    def test_heads_are_on_disk_before_the_signature_leaves(self, vault: Office) -> None:
         """The file names the very head that was signed."""
         issued(vault)
 
@@ -174,7 +174,7 @@ class TestCheckpoint:
 
 
 class TestKeystore:
-    def test_keys_are_encrypted_and_for_nobody_else(self, vault):
+    def test_keys_are_encrypted_and_for_nobody_else(self, vault: Office) -> None:
         """PKCS#8 under a passphrase; folder 0700, files 0600; no key in clear."""
         folder = vault.settings.home / "signer" / "keys"
 
@@ -183,7 +183,7 @@ class TestKeystore:
             assert b"BEGIN ENCRYPTED PRIVATE KEY" in path.read_bytes()
             assert 0o600 == stat.S_IMODE(path.stat().st_mode)
 
-    def test_keys_survive_a_restart(self, guarded):
+    def test_keys_survive_a_restart(self, guarded: Office) -> None:
         """The same certificates after kill -9, and a chain that leads to the exported root."""
         before = guarded.signer.certificates()
         guarded.process.kill()
@@ -196,7 +196,7 @@ class TestKeystore:
         for chain in (again.seal, again.sd_jwt, again.status_list):
             x509.load_der_x509_certificate(chain[0]).verify_directly_issued_by(root)
 
-    def test_a_client_outlives_a_restart_of_the_signer(self, guarded):
+    def test_a_client_outlives_a_restart_of_the_signer(self, guarded: Office) -> None:
         """The same client, the same connection object, a signer that was killed in between."""
         guarded.signer.certificates()
         guarded.process.kill()
@@ -204,7 +204,7 @@ class TestKeystore:
 
         assert issued(guarded)
 
-    def test_a_signer_that_stays_away_is_unavailable(self, guarded):
+    def test_a_signer_that_stays_away_is_unavailable(self, guarded: Office) -> None:
         """The one family that is worth trying again."""
         guarded.process.kill()
 
