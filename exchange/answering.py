@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -75,17 +75,6 @@ class Comparison:
 
     receipt: UUID
     verdicts: Mapping[str, Verdict]
-
-
-@dataclass(slots=True)
-class Draft:
-    """The entry in the making: what becomes known of a call while it is served."""
-
-    call: Call
-
-    def note(self, **known: Any) -> None:
-        """Something became known."""
-        self.call = replace(self.call, **known)
 
 
 # Given a connection, the resolved subject and what is allowed: the result, and the bytes of it that
@@ -178,46 +167,45 @@ class Answering:
         self, bearer: Bearer, question: Question, subject: Subject, look_up: LookUp[Result]
     ) -> tuple[UUID, Result]:
         """The one way through: whatever happens, one entry is durable before this ends."""
-        draft = Draft(_begun(bearer, question))
+        call = _begun(bearer, question)
         try:
             async with self.pool.acquire() as conn:
-                known, allowed = await self._judge(conn, draft, bearer, question, subject)
+                known, allowed = await self._judge(conn, call, bearer, question, subject)
                 result, evidence = await _from_source(look_up(conn, known, allowed))
         except YizhanError as err:
-            await record_failure(self.ledger, draft.call, err)
+            await record_failure(self.ledger, call, err)
             raise
         except DATABASE_ERRORS as err:
             failure = Unavailable(f"the database does not answer: {type(err).__name__}")
-            await record_failure(self.ledger, draft.call, failure)
+            await record_failure(self.ledger, call, failure)
             raise failure from None
         decision = Decision.ANSWERED if evidence else Decision.NOT_FOUND
         digest = sealed(self.subject_key, evidence) if evidence else None
-        await self.ledger.write(draft.call.ended(decision, answer=digest))
-        return draft.call.receipt, result
+        await self.ledger.write(call.ended(decision, answer=digest))
+        return call.receipt, result
 
     async def _judge(
-        self, conn: Any, draft: Draft, bearer: Bearer, question: Question, subject: Subject
+        self, conn: Any, call: Call, bearer: Bearer, question: Question, subject: Subject
     ) -> tuple[Subject, Allowed]:
         """Who is it about, and may it be answered: the subject's one name, and what is allowed."""
         checked = resources.normalised(subject)
         unfit = _unfit(question, subject)
         if not unfit:  # else what was sent may be anything, and stays out of the ledger
-            draft.note(resource=question.resource, fields=question.fields)
-            self._note_subject(draft, checked or subject)
+            call.resource, call.fields = question.resource, question.fields
+            self._note_subject(call, checked or subject)
         alias = (resources.IDENTIFIERS.get(subject.type, ""), subject.id.strip())
         claimed = await grants.claim(conn, question, bearer.kid, bearer.proof, alias)
         _check_standing(claimed)
         if unfit:
             raise unfit
         known = _resolved(claimed, subject, checked)
-        self._note_subject(draft, known)
-        return known, await self._decide(conn, draft, question, claimed)
+        if known != checked:
+            self._note_subject(call, known)
+        return known, await self._decide(conn, call, question, claimed)
 
-    async def _decide(
-        self, conn: Any, draft: Draft, question: Question, claimed: Claimed
-    ) -> Allowed:
+    async def _decide(self, conn: Any, call: Call, question: Question, claimed: Claimed) -> Allowed:
         if claimed.grant is not None:
-            draft.note(grant=claimed.grant.id)
+            call.grant = claimed.grant.id
         verdict = decide(claimed.grant, question, claimed.spent, claimed.at)
         if claimed.withdrawn:
             raise CallRefused("the resource is no longer offered", rule="resource-withdrawn")
@@ -233,8 +221,8 @@ class Answering:
             rule=verdict.rule,
         )
 
-    def _note_subject(self, draft: Draft, subject: Subject) -> None:
-        draft.note(subject_type=subject.type, subject=hashed(self.subject_key, subject))
+    def _note_subject(self, call: Call, subject: Subject) -> None:
+        call.subject_type, call.subject = subject.type, hashed(self.subject_key, subject)
 
 
 async def record_failure(ledger: Evidence, call: Call, err: YizhanError) -> None:
@@ -252,12 +240,9 @@ def _decision(err: YizhanError) -> Decision:
 
 
 def _begun(bearer: Bearer, question: Question) -> Call:
-    return replace(
-        begun(question.mode.value),
-        client=bearer.client,
-        key=bearer.kid,
-        authority=question.authority,
-    )
+    call = begun(question.mode.value)
+    call.client, call.key, call.authority = bearer.client, bearer.kid, question.authority
+    return call
 
 
 def _unfit(question: Question, subject: Subject) -> Invalid | None:

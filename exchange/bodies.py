@@ -46,7 +46,7 @@ def strict_json(raw: bytes) -> object:
     """Parse JSON that has one meaning. Raises `Malformed`."""
     try:
         orjson.loads(raw)
-        value: object = json.loads(raw, object_pairs_hook=_no_duplicates)
+        value: object = _DECODER.decode(raw.decode())
     except RecursionError:
         raise Malformed("the JSON is nested too deep", zh="JSON 嵌套过深") from None
     except (orjson.JSONDecodeError, ValueError):
@@ -97,6 +97,9 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(made) != len(pairs):
         raise Malformed("a name stands twice in one JSON object", zh="JSON 对象中有重复的名称")
     return made
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicates)
 
 
 def _holds_nul(value: object) -> bool:

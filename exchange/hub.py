@@ -35,6 +35,13 @@ PLACING_SECONDS = 0.25
 PURGING_SECONDS = 30.0
 PURGE = "DELETE FROM hub.seen WHERE expires_at < now()"
 
+ANSWERING = {
+    "timezone": "UTC",
+    "synchronous_commit": "off",
+    # Every statement here finds few rows by key: planning it anew each time costs more than it.
+    "plan_cache_mode": "force_generic_plan",
+}
+
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
@@ -83,7 +90,7 @@ async def open_hub(settings: Settings, signer: Signer | None = None) -> AsyncIte
         init=_speak_json,
         reset=_no_reset,
         command_timeout=STATEMENT_SECONDS,
-        server_settings={"timezone": "UTC", "synchronous_commit": "off"},
+        server_settings=ANSWERING,
     )
 
     async def connect_ledger() -> asyncpg.Connection:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg
@@ -27,7 +28,7 @@ IDENTIFIERS: Mapping[str, str] = {
     "cn.license_id": "license_id",
 }
 LONGEST_ID = 64
-_DIALECT = asyncpg.dialect()
+_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,12 @@ def catalogue() -> tuple[Contract, ...]:
 
 
 def normalised(subject: Subject) -> Subject | None:
-    """The subject with its identifier in its one spelling, or nothing when it fails its check."""
+    """The subject with its identifier in its one spelling, or nothing when it fails its check.
+
+    A subject of a kind that we do not know fails every check.
+    """
+    if subject.type not in IDENTIFIERS:
+        return None
     try:
         checked = identifiers.KINDS[IDENTIFIERS[subject.type]](subject.id)
     except Invalid:
@@ -93,11 +99,13 @@ def look_up(
 
 def _relation(described: Contract) -> sa.FromClause:
     schema, name = described.relation.split(".")
-    columns = [sa.column(column) for column in (*described.columns, "_since")]
+    columns: list[sa.ColumnClause[Any]] = [
+        sa.column(column) for column in (*described.columns, "_since")
+    ]
     return sa.table(name, *columns, schema=schema)
 
 
-def _as_of(described: Contract, relation: sa.FromClause) -> sa.ColumnElement[object]:
+def _as_of(described: Contract, relation: sa.FromClause) -> sa.ColumnElement[Any]:
     """Since when the library holds the row as it is; a view over living tables is as of now."""
     if described.kind == "view":
         return sa.func.now().label("_as_of")

@@ -8,7 +8,6 @@ proof new, do client and key stand) to the statement that serves the call; other
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated
 
@@ -82,7 +81,7 @@ async def record(request: Request, err: YizhanError, bearer: Bearer | None = Non
     route = getattr(request.scope.get("route"), "name", "unknown")
     call = begun(route)
     if bearer is not None:
-        call = replace(call, client=bearer.client, key=bearer.kid)
+        call.client, call.key = bearer.client, bearer.kid
     await record_failure(hub_of(request).ledger, call, err)
 
 

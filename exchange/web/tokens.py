@@ -7,7 +7,6 @@ that revoking the key ends the tokens too. Every answer, yes or no, is in the le
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -72,7 +71,7 @@ async def token(request: Request) -> Response:
     hub = hub_of(request)
     call = begun("token")
     try:
-        call, access = await _issue(request, hub, call)
+        access = await _issue(request, hub, call)
     except YizhanError as err:
         await record_failure(hub.ledger, call, err)
         return problems.response(err, {"error": _oauth_error(err)})
@@ -88,7 +87,7 @@ async def token(request: Request) -> Response:
     return Response(content, media_type="application/json", headers=headers)
 
 
-async def _issue(request: Request, hub: Hub, call: Call) -> tuple[Call, str]:
+async def _issue(request: Request, hub: Hub, call: Call) -> str:
     """Read, prove, spend, make. Raises `Malformed` or `Unauthenticated`."""
     at = int(time.time())
     assertion = _assertion(bodies.strict_form(await bodies.read(request, FORM, FORM_LIMIT)))
@@ -100,8 +99,8 @@ async def _issue(request: Request, hub: Hub, call: Call) -> tuple[Call, str]:
     if bound != client:
         raise BadToken("the proof's key is not the client's", rule="dpop-proof-key")
     await _spend(hub, proved, shown)
-    access = tokens.issue(client, shown.key.kid, hub.token_key, hub.settings.public_url, at)
-    return replace(call, client=client, key=shown.key.kid), access
+    call.client, call.key = client, shown.key.kid
+    return tokens.issue(client, shown.key.kid, hub.token_key, hub.settings.public_url, at)
 
 
 def _assertion(form: dict[str, str]) -> str:

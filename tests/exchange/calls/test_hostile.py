@@ -58,7 +58,7 @@ BODIES: dict[str, bytes] = {
     "a thousand fields": changed(fields=["name"] * 1000),
     "no authority": changed(authority=None),
     "an authority without officer": changed(
-        authority={name: "x" for name in ("purpose", "basis", "item", "case")}
+        authority=dict.fromkeys(("purpose", "basis", "item", "case"), "x")
     ),
     "an empty purpose": changed(authority=GOOD["authority"] | {"purpose": ""}),
     "a person's number as officer": changed(authority=GOOD["authority"] | {"officer": LI.id}),
@@ -76,6 +76,7 @@ class TestBodies:
     def test_none_is_served(self, hub: RunningHub, client: Client) -> None:
         """Each is refused as the client's fault, says so in both languages, and is recorded."""
         hub.give()
+        client.token()
         for name, body in BODIES.items():
             before = len(hub.entries())
 

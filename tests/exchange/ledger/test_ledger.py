@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from connectors.client import Client
@@ -22,7 +24,9 @@ from exchange.ledger.audit import LedgerBroken
 from exchange.ledger.entries import Decision, begun
 from exchange.ledger.writer import Writer
 from exchange.problems import LedgerUnavailable
+from schemas.canonical import canonical
 from schemas.errors import Invalid
+from schemas.grant import Authority
 from schemas.merkle import ProofFailed
 from tests.exchange.hubs import AUTHORITY, LI, RESOURCE, RunningHub
 
@@ -403,3 +407,15 @@ def _tamper(hub: RunningHub, statements: list[str]) -> None:
         for table in tables:
             conn.execute(f"ALTER TABLE hub.{table} ENABLE TRIGGER USER".encode())
         conn.commit()
+
+
+class TestEntries:
+    @given(st.builds(Authority, *[st.text(max_size=30)] * 5), st.sampled_from(Decision))
+    def test_an_entry_is_canonical(self, authority: Authority, decision: Decision) -> None:
+        """The bytes that are hashed are RFC 8785's, whatever the texts hold."""
+        call = begun("query")
+        call.authority, call.fields = authority, ("name", "b")
+
+        body = call.ended(decision, "a-rule", b"answer").body
+
+        assert canonical(json.loads(body)) == body
