@@ -52,7 +52,7 @@ class Airflow:
     @classmethod
     def beside(cls, settings: Settings, extra: Mapping[str, str]) -> Airflow:
         """Airflow for this home; `extra` is what the DAGs' tasks need in their environment."""
-        api = ports.claim(settings.home, "airflow", prefer=8080)
+        api = ports.claim(settings.home, "airflow")
         return cls(settings, api, ports.claim(settings.home, "airflow-logs"), extra)
 
     @classmethod

@@ -58,6 +58,7 @@ class Running:
 
     service: Service
     process: subprocess.Popen[bytes]
+    is_up: bool = False
     starts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS))
 
 
@@ -97,6 +98,34 @@ class Supervisor:
         """The process id of service `name` now."""
         return self._running[name].process.pid
 
+    def settle(self, seconds: float) -> None:
+        """Wait until every service runs and is well, whatever happened to it before.
+
+        Raises `Unavailable` with the last words of one that is not.
+        """
+        until = time.monotonic() + seconds
+        while ill := self._ill():
+            if time.monotonic() > until:
+                raise self._wrong(ill[0], f"was not well again within {seconds:.0f} s")
+            time.sleep(0.1)
+
+    def _ill(self) -> list[Service]:
+        running = list(self._running.values())
+        dead = [one.service for one in running if one.process.poll() is not None]
+        return dead or [one.service for one in running if not _is_healthy(one.service)]
+
+    @contextlib.contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """Keep service `name` killed for a while, as a drill; at the end it is started again."""
+        with self._lock:
+            running = self._running.pop(name)
+            running.process.kill()
+            running.process.wait()
+        try:
+            yield
+        finally:
+            self.start(running.service)
+
     def stop(self) -> None:
         """Stop everything, last started first, and whatever it left behind."""
         if self._stopping.is_set():
@@ -131,12 +160,15 @@ class Supervisor:
 
     def _wait(self, service: Service) -> None:
         until = time.monotonic() + service.patience
-        while not _is_healthy(service):
+        running = self._running[service.name]
+        while not running.is_up:
             if self._stopping.is_set():
                 raise Unavailable(f"{service.name} was stopped while starting")
-            died = self._running[service.name].process.poll()
+            # First whether it lives: a stranger on its port would answer the probe for it.
+            died = running.process.poll()
             if died is not None:
                 raise self._wrong(service, f"ended with status {died} while starting")
+            running.is_up = _is_healthy(service)
             if time.monotonic() > until:
                 raise self._wrong(service, f"was not healthy within {service.patience:.0f} s")
             time.sleep(0.1)
@@ -151,7 +183,8 @@ class Supervisor:
                 if self._stopping.is_set():
                     return
                 for running in self._running.values():
-                    self._restart_if_dead(running)
+                    if running.is_up:
+                        self._restart_if_dead(running)
 
     def _restart_if_dead(self, running: Running) -> None:
         status = running.process.poll()
@@ -165,6 +198,7 @@ class Supervisor:
             self._say(f"{name} ended with status {status}; starting it again. Its last words:")
             self._say(tail(log_of(self.home, name), lines=3))
         running.starts.append(now)
+        _end_session(running.process.pid)
         running.process = self._spawn(running.service)
 
 
@@ -232,6 +266,20 @@ def _descendants(group: Sequence[Running]) -> Iterator[psutil.Process]:
 def _adopt_orphans() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_session(leader: int) -> None:
+    """Kill what a dead process left in its session.
+
+    Workers of a dead Airflow scheduler would wait for work for ever, and hold its log port.
+    """
+    left = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == leader:
+                process.kill()
+                left.append(process)
+    psutil.wait_procs(left, timeout=2)
 
 
 def _is_healthy(service: Service) -> bool:
