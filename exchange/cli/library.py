@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import orjson
 import psycopg
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -31,6 +32,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the 
 By = Annotated[str, typer.Option("--by", help="Who decides; it is kept with the batch.")]
 
 PLACES = (*reconcile.PLACES, "deleted")
+HEADINGS = "batch source state landed new changed gone refused published".split()
 
 
 @app.command("list")
@@ -45,9 +47,9 @@ def list_(
     if json:
         _print_json([_described(batch) for batch in found])
         return
-    table = Table("batch", "source", "dataset", "state", "landed", "inserted", "updated")
-    for heading in ("deleted", "quarantined", "published"):
-        table.add_column(heading)
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for heading in HEADINGS:
+        table.add_column(heading, no_wrap=True)
     for batch in found:
         table.add_row(*_line(batch))
     Console().print(table)
@@ -196,8 +198,8 @@ def _line(batch: Batch) -> list[str]:
         str(counts.get(name, ""))
         for name in ("landed", "inserted", "updated", "deleted", "quarantined")
     ]
-    published = f"{batch.published_at:%m-%d %H:%M:%S}" if batch.published_at else ""
-    return [str(batch.id), batch.source, batch.dataset, batch.state, *figures, published]
+    published = f"{batch.published_at:%m-%d %H:%M}" if batch.published_at else ""
+    return [str(batch.id), batch.source, batch.state, *figures, published]
 
 
 def _described(batch: Batch) -> dict[str, Any]:
