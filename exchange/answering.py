@@ -30,7 +30,13 @@ from schemas.errors import Invalid, Refused, Unauthenticated, Unavailable, Yizha
 from schemas.grant import Authority, Mode, Subject
 
 ACCESSES = "ledger.accesses"  # the resource under which a client may read a citizen's own log
-DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DATABASE_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was cut while it was being lent
+    OSError,
+    TimeoutError,
+)
 QUOTAS = frozenset({Rule.MINUTE, Rule.DAY})
 
 Result = TypeVar("Result")

@@ -122,13 +122,13 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     chosen = parser.parse_args()
-    serve(Settings.load(), chosen.host, chosen.port)
+    serve(create_app(Settings.load()), chosen.host, chosen.port)
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
+def serve(app: FastAPI, host: str, port: int) -> None:
     """Serve until told to stop. Access logs stay off: a stranger's path may hold anything."""
     uvicorn.run(
-        create_app(settings),
+        app,
         host=host,
         port=port,
         loop="uvloop",

@@ -27,11 +27,12 @@ from exchange.ledger import checkpoints, integrator
 from exchange.ledger.writer import Writer
 from exchange.settings import Settings
 from license_vault.signer.client import Signer, SignerClient
-from schemas.errors import Unavailable
+from schemas.errors import Unavailable, YizhanError
 
 CONNECTIONS = 12
 STATEMENT_SECONDS = 5
 PLACING_SECONDS = 0.25
+SIGNING_SECONDS = 30.0
 PURGING_SECONDS = 30.0
 PURGE = "DELETE FROM hub.seen WHERE expires_at < now()"
 
@@ -109,6 +110,7 @@ async def open_hub(settings: Settings, signer: Signer | None = None) -> AsyncIte
     tasks = [
         asyncio.create_task(ledger.run()),
         asyncio.create_task(_place_for_ever(settings)),
+        asyncio.create_task(_sign_for_ever(hub)),
         asyncio.create_task(_purge_for_ever(pool)),
     ]
     try:
@@ -155,6 +157,18 @@ async def _place_until_broken(settings: Settings) -> None:
             placed = await asyncio.to_thread(integrator.place, connection)
             if placed < integrator.MOST_AT_ONCE:
                 await asyncio.sleep(PLACING_SECONDS)
+
+
+async def _sign_for_ever(hub: Hub) -> None:
+    """Have a grown ledger signed now and then, so that little could be cut off its end unseen."""
+    while True:
+        await asyncio.sleep(SIGNING_SECONDS)
+        try:
+            await hub.with_ledger(
+                lambda conn: checkpoints.current(conn, hub.ledger_origin, hub.signer)
+            )
+        except YizhanError as err:
+            log.warning("the ledger's head is not signed now: %s", err.code)
 
 
 async def _purge_for_ever(pool: asyncpg.Pool) -> None:

@@ -26,6 +26,13 @@ MOST_AT_ONCE = 512
 MOST_WAITING = 8192
 PATIENCE = 5.0  # seconds that a call waits for its evidence before it is refused
 
+BROKEN = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+
 log = logging.getLogger(__name__)
 Connect = Callable[[], Awaitable["asyncpg.Connection"]]
 Waiting = tuple[Entry, "asyncio.Future[None]"]
@@ -105,7 +112,7 @@ class Writer:
         )
         try:
             await self._execute(columns)
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+        except BROKEN:
             # Whether that commit happened is unknown: the receipt's unique row makes trying safe.
             await self._execute(columns)
 
