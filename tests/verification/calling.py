@@ -70,9 +70,9 @@ def after_call(_context: Any, case: Any, response: Any) -> None:
 
 
 @schemathesis.serializer("application/pdf", "application/dc+sd-jwt")
-def as_it_is(_context: Any, value: Any) -> dict[str, Any]:
+def as_it_is(_context: Any, value: Any) -> bytes:
     """Documents travel as their own bytes."""
-    return {"data": value if isinstance(value, bytes) else str(value).encode()}
+    return value if isinstance(value, bytes) else str(value).encode()
 
 
 @cache

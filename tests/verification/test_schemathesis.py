@@ -37,6 +37,12 @@ ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = 150 if LONG else 12
 PHASES = "examples,coverage,fuzzing,stateful" if LONG else "examples,fuzzing,stateful"
 SEED = 20261122
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+)
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 PDF = "application/pdf"
@@ -69,7 +75,7 @@ def fuzzed(url: str, calls: Calls, folder: Path, *more: str) -> Run:
     answers = folder / "answers"
     words = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json"),
-        *("--continue-on-failure", "--checks", "not_a_server_error", "--no-shrink", "--no-color"),
+        *("--continue-on-failure", "--checks", ",".join(CHECKS), "--no-shrink", "--no-color"),
         *("--phases", PHASES, "--max-examples", str(EXAMPLES), "--seed", str(SEED)),
         *("--generation-database", "none", *more),
     ]
