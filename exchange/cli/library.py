@@ -32,7 +32,13 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the 
 By = Annotated[str, typer.Option("--by", help="Who decides; it is kept with the batch.")]
 
 PLACES = (*reconcile.PLACES, "deleted")
-HEADINGS = "batch source state landed new changed gone refused published".split()
+FIGURES = {
+    "landed": "landed",
+    "inserted": "new",
+    "updated": "changed",
+    "deleted": "gone",
+    "quarantined": "refused",
+}
 
 
 @app.command("list")
@@ -48,8 +54,8 @@ def list_(
         _print_json([_described(batch) for batch in found])
         return
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for heading in HEADINGS:
-        table.add_column(heading, no_wrap=True)
+    for heading in ("batch", "source", "state", *FIGURES.values(), "published"):
+        table.add_column(heading, no_wrap=heading != "source", min_width=len(heading))
     for batch in found:
         table.add_row(*_line(batch))
     Console().print(table)
@@ -193,11 +199,7 @@ def _progress(what: str, quiet: bool) -> Iterator[None]:
 
 
 def _line(batch: Batch) -> list[str]:
-    counts = batch.counts
-    figures = [
-        str(counts.get(name, ""))
-        for name in ("landed", "inserted", "updated", "deleted", "quarantined")
-    ]
+    figures = [str(batch.counts.get(name, "")) for name in FIGURES]
     published = f"{batch.published_at:%m-%d %H:%M}" if batch.published_at else ""
     return [str(batch.id), batch.source, batch.state, *figures, published]
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
 from hashlib import file_digest
 from itertools import chain
 from pathlib import Path
@@ -135,7 +136,9 @@ def _whole_or_gone(partial: Path) -> Iterator[Path]:
     try:
         yield partial
     except OSError as err:
-        raise Unavailable(f"the landing folder takes no more: {err.strerror or err}") from None
+        if err.errno not in (ENOSPC, EDQUOT):
+            raise
+        raise Unavailable(f"the landing folder is full ({err.strerror})") from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from errno import ENOSPC
 
 import pyarrow as pa
 import pytest
@@ -15,7 +16,7 @@ from exchange.libraries import aliases, batches, history, journey, landing, quar
 from exchange.libraries.batches import Batch, Busy, Fenced, Held, State
 from exchange.libraries.check import Drifted
 from exchange.settings import Settings
-from schemas.errors import Invalid, NotFound, WrongState
+from schemas.errors import Invalid, NotFound, Unavailable, WrongState
 from tests.exchange.libraries.conftest import ADA, BEN, CAI, City, Loosen, Row, resident
 
 TABLE = "population_resident"
@@ -380,6 +381,23 @@ class TestLanding:
 
         with pytest.raises(NotFound, match="only its digest was kept"):
             journey.replay(city_of.settings, 1)
+
+    def test_a_full_disk_is_said_and_leaves_nothing(
+        self, city_of: City, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The window is read again when there is room."""
+        city_of["residents"].sends("1", [resident(ADA)])
+
+        def full(_file: int) -> None:
+            raise OSError(ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as disk:
+            disk.setattr("exchange.libraries.landing.os.fsync", full)
+            with pytest.raises(Unavailable, match="landing folder is full"):
+                journey.collect(city_of.settings, "residents")
+
+        assert [] == list((city_of.settings.landing / "residents").iterdir())
+        assert 1 == collected(city_of).counts["inserted"]
 
     def test_read_back_unchanged(self, city_of: City) -> None:
         """What was landed is what was sent, blanks and all."""
