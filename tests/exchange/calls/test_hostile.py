@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import pytest
 
 from connectors.client import Client, Credentials, new_key
 from exchange.bodies import LIMIT
@@ -112,39 +111,36 @@ class TestBodies:
         assert "(unknown member)" in answer.json()["detail"]
         assert LI.id not in answer.text
 
-    @pytest.mark.parametrize("subject", ["' OR 1=1 --", "%", "\\", "１１０１０５", "x" * 64])
-    def test_odd_subjects(self, hub: RunningHub, client: Client, subject: str) -> None:
+    def test_odd_subjects(self, hub: RunningHub, client: Client) -> None:
         """A subject that fails its check is refused, whatever it is made of."""
         hub.give()
+        for subject in ("' OR 1=1 --", "%", "\\", "１１０１０５", "x" * 64):
+            answer = raw(client, QUERY, changed(subject={"type": LI.type, "id": subject}))
 
-        answer = raw(client, QUERY, changed(subject={"type": LI.type, "id": subject}))
+            assert (answer.status_code, answer.json()["rule"]) == (422, "subject-invalid"), subject
 
-        assert (answer.status_code, answer.json()["rule"]) == (422, "subject-invalid")
+
+ODD_ADDRESSES = (
+    ("GET", "/nowhere", 404),
+    ("GET", "/v1/resources/", 404),
+    ("GET", QUERY, 405),
+    ("DELETE", "/v1/token", 405),
+    ("POST", "/v1/resources/x%00y/query", 401),
+    ("POST", "/v1/resources/..%2f..%2fetc/query", 404),
+    ("GET", "/v1/ledger/receipts/not-a-receipt/proof", 404),
+    ("GET", "/v1/ledger/receipts/00000000-0000-0000-0000-000000000000/proof", 404),
+)
 
 
 class TestAddresses:
-    @pytest.mark.parametrize(
-        ("method", "path", "status"),
-        [
-            ("GET", "/nowhere", 404),
-            ("GET", "/v1/resources/", 404),
-            ("GET", QUERY, 405),
-            ("DELETE", "/v1/token", 405),
-            ("POST", "/v1/resources/x%00y/query", 401),
-            ("POST", "/v1/resources/..%2f..%2fetc/query", 404),
-            ("GET", "/v1/ledger/receipts/not-a-receipt/proof", 404),
-            ("GET", "/v1/ledger/receipts/00000000-0000-0000-0000-000000000000/proof", 404),
-        ],
-    )
-    def test_the_frameworks_errors_are_problems_too(
-        self, hub: RunningHub, method: str, path: str, status: int
-    ) -> None:
+    def test_the_frameworks_errors_are_problems_too(self, hub: RunningHub) -> None:
         """Whoever refuses, the document has the same shape."""
-        answer = httpx.request(method, hub.url + path)
+        for method, path, status in ODD_ADDRESSES:
+            answer = httpx.request(method, hub.url + path)
 
-        assert answer.status_code == status
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["status"] == status
+            assert answer.status_code == status, path
+            assert answer.headers["content-type"] == "application/problem+json", path
+            assert answer.json()["status"] == status, path
 
     def test_what_is_open(self, hub: RunningHub) -> None:
         """Health, figures, the catalogue and the description need no token and name nobody."""
@@ -213,16 +209,13 @@ class TestCallers:
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         assert hub.entries()[-1]["rule"] == "client-unknown"
 
-    @pytest.mark.parametrize(
-        "form", [b"", b"a", b"a=%ff&a=1", b"grant_type=password", b"a=1&" * 50]
-    )
-    def test_odd_forms(self, hub: RunningHub, form: bytes) -> None:
+    def test_odd_forms(self, hub: RunningHub) -> None:
         """The token endpoint takes its form or says no."""
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        for form in (b"", b"a", b"a=%ff&a=1", b"grant_type=password", b"a=1&" * 50):
+            answer = httpx.post(f"{hub.url}/v1/token", content=form, headers=kind)
 
-        answer = httpx.post(f"{hub.url}/v1/token", content=form, headers=kind)
-
-        assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+            assert (answer.status_code, answer.json()["code"]) == (400, "malformed"), form
 
 
 class TestReplay:
