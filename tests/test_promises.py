@@ -68,6 +68,8 @@ class TestErrors:
     def test_every_error_has_a_row_in_the_table_of_problems(self) -> None:
         """None of ours becomes an unforeseen 500."""
         for cls in our_errors():
+            if cls.__subclasses__():
+                continue  # nobody raises a family
             kind = kind_of(cls.__new__(cls))
 
             assert kind.status < 500 or kind.retry, cls
