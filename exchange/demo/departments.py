@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from shutil import copyfile
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -73,11 +73,17 @@ def found(home: Path) -> Departments:
     return Departments(folder, police, estate_url, access, environment)
 
 
-def install_manifests(sources: Path) -> None:
-    """Put the four source manifests where the product looks for them."""
+def install_manifests(sources: Path, schedules: Mapping[str, str] = {}) -> None:
+    """Put the four source manifests where the product looks for them.
+
+    A source that is named in `schedules` is collected at that pace instead of its own.
+    """
     sources.mkdir(parents=True, exist_ok=True)
     for manifest in testkit.SOURCES.glob("*.yaml"):
-        copyfile(manifest, sources / manifest.name)
+        text = manifest.read_text("utf-8")
+        if pace := schedules.get(manifest.stem):
+            text = re.sub(r"^schedule: .*$", f"schedule: {pace}", text, flags=re.MULTILINE)
+        (sources / manifest.name).write_text(text, "utf-8")
 
 
 def _start_police(supervisor: Supervisor, folder: Path) -> str:

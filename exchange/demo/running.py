@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +31,19 @@ class Demo:
 
 @contextmanager
 def running(
-    home: Path, *, people: int, licenses: int, seed: int, say: Say, keep: bool = False
+    home: Path,
+    *,
+    people: int,
+    licenses: int,
+    seed: int,
+    say: Say,
+    keep: bool = False,
+    schedules: Mapping[str, str] = {},
 ) -> Iterator[Demo]:
-    """Start everything below `home` and stop it at the end; fresh unless `keep` finds a city."""
+    """Start everything below `home` and stop it at the end; fresh unless `keep` finds a city.
+
+    `schedules` gives sources another pace than their manifests do.
+    """
     goes_on = keep and (home / "departments" / "truth.json").exists()
     with Supervisor(home, say) as supervisor:
         if not goes_on:
@@ -41,7 +51,7 @@ def running(
             say(f"a city of {people:,} people …")
         city = None if goes_on else generate(seed, people)
         opened = departments.open_departments(supervisor, city)
-        departments.install_manifests(home / "sources")
+        departments.install_manifests(home / "sources", schedules)
         settings, airflow = start_platform(
             supervisor,
             say,
