@@ -88,11 +88,11 @@ def check(landed: pa.Table, contract: Contract, manifest: Manifest, mode: str) -
     marks = dict(_marks(frame, contract, manifest))
     if mode == "snapshot":
         marks[CONFLICT] = pl.col(ROW).is_in(_conflicts(frame, contract).implode())
-    frame = frame.with_columns(**marks)
-    wrong = pl.any_horizontal(pl.lit(False), *marks)
-    good, bad = frame.filter(~wrong), frame.filter(wrong)
+    wrong = frame.select(pl.any_horizontal(pl.lit(False), *marks.values())).to_series()
+    bad = frame.filter(wrong).with_columns(**marks)
+    good = frame.select(_needed(contract)).filter(~wrong)
     last = _last(good, contract)
-    repeated = good.join(last.select(ROW), on=ROW, how="anti")
+    repeated = good.join(last.select(ROW), on=ROW, how="anti") if last is not good else good.clear()
     duplicates = _same_as_kept(repeated, last, contract)
     mended, aliases = _mended(last, contract)
     counts = {
@@ -106,6 +106,12 @@ def check(landed: pa.Table, contract: Contract, manifest: Manifest, mode: str) -
         "reasons": {name: count for name in marks if (count := int(bad[name].sum()))},
     }
     return Checked(_staged(last, bad, contract), _quarantined(bad, landed, marks), aliases, counts)
+
+
+def _needed(contract: Contract) -> list[str]:
+    """What is looked at again in rows that may enter; copying the rest would cost the most."""
+    numbers = [TEXT + field.name for field in contract.fields if _numbered(field)]
+    return [ROW, OPERATION, SEQUENCE, *contract.columns, *numbers]
 
 
 def _texts(landed: pa.Table, contract: Contract, manifest: Manifest) -> pl.DataFrame:

@@ -33,6 +33,8 @@ KEY = "landing.key"
 Buckets = tuple[tuple[int, int], ...]
 
 _AHEAD = 4  # record batches that may wait for their checksum
+# Texts that hardly repeat: without dictionaries they are written twice as fast, and no larger.
+_ENCODING: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
 _ENCRYPTION = pe.EncryptionConfiguration(
     footer_key=KEY, uniform_encryption=True, plaintext_footer=False, data_key_length_bits=256
 )
@@ -103,7 +105,7 @@ def _write(
     count, sums = 0, list[Future[Buckets]]()
     with (
         ThreadPoolExecutor(1) as pool,
-        pq.ParquetWriter(file, schema, encryption_properties=properties) as writer,
+        pq.ParquetWriter(file, schema, encryption_properties=properties, **_ENCODING) as writer,
     ):
         for batch in chain([first], stream):
             if not batch.schema.equals(schema):
