@@ -1,19 +1,25 @@
-"""Bulk feeds: how a whole dataset, and then its changes, come out of a department's system."""
+"""The door to feeds: load the manifests, open one, then plan, read and ask for totals.
 
-from connectors.feeds.feed import (
+    for manifest in load_manifests(folder):
+        with closing(open_feed(manifest, os.environ)) as feed:
+            window = feed.plan(cursor)
+
+`secrets` maps the names that a manifest gives to their values; usually it is the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from connectors.feeds.manifest import Guards, Manifest, Unit, load_manifest, load_manifests
+from connectors.feeds.source import (
     OPERATION,
     SEQUENCE,
     Feed,
-    Guards,
-    Manifest,
     PermanentFailure,
     Totals,
     TransientFailure,
-    Unit,
     Window,
-    load_manifest,
-    load_manifests,
-    open_feed,
 )
 
 __all__ = [
@@ -31,3 +37,18 @@ __all__ = [
     "load_manifests",
     "open_feed",
 ]
+
+
+def open_feed(manifest: Manifest, secrets: Mapping[str, str]) -> Feed:
+    """Open a source. Raises `PermanentFailure` when a name it needs is not among `secrets`."""
+    # Here, so that whoever only lists manifests (a DAG file, many times a minute) loads no driver.
+    from connectors.feeds.file_drop import DropFeed
+    from connectors.feeds.http_pages import PagesFeed
+    from connectors.feeds.sql_changes import SqlFeed
+
+    kinds: Mapping[str, Callable[[Manifest, Mapping[str, str]], Feed]] = {
+        "sql_changes": SqlFeed.opened,
+        "file_drop": DropFeed.opened,
+        "http_pages": PagesFeed.opened,
+    }
+    return kinds[manifest.feed.kind](manifest, secrets)

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from connectors.feeds.feed import Manifest, load_manifests
+from connectors.feeds import Manifest, load_manifests
 from connectors.testkit.city import (
     SOURCES,
     Access,

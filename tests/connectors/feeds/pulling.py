@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from connectors.feeds import Feed, Totals, Window
 from connectors.feeds.checksum import buckets
-from connectors.feeds.feed import Feed, Totals, Window
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.feeds.feed import (
+from connectors.feeds import (
     Feed,
     Manifest,
     PermanentFailure,

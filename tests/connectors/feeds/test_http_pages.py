@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.feeds import http_pages
-from connectors.feeds.feed import (
+from connectors.feeds import (
     Feed,
     Manifest,
     PermanentFailure,
     TransientFailure,
     Window,
+    http_pages,
     open_feed,
 )
 from connectors.feeds.http_pages import PagesFeed

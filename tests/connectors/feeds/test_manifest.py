@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from connectors.feeds.feed import Manifest, load_manifests
+from connectors.feeds import Manifest, load_manifests
 from connectors.testkit.city import SOURCES
 from schemas.contract import load
 from schemas.errors import Invalid

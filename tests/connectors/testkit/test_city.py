@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.feeds.feed import load_manifests
+from connectors.feeds import load_manifests
 from connectors.testkit import city as package
 from connectors.testkit.city import SOURCES, City, Truth, generate
 from connectors.testkit.city.lots import Row
