@@ -183,6 +183,10 @@ class AirflowApi:
         )
         return str(self._answer(made)["dag_run_id"])
 
+    def pause(self, dag_id: str, *, paused: bool = True) -> None:
+        """Start no run of a DAG by schedule or asset any more, or let it be started again."""
+        self._answer(self._client.patch(f"/dags/{dag_id}", json={"is_paused": paused}))
+
     def runs(self, dag_id: str) -> Sequence[Mapping[str, Any]]:
         """The runs of a DAG, newest first."""
         return list(self.get(f"/dags/{dag_id}/dagRuns", order_by="-id", limit=100)["dag_runs"])
