@@ -78,4 +78,4 @@ def _raise_without_detail(err: psycopg.Error) -> NoReturn:
 
 def _first_line(err: psycopg.Error) -> str:
     primary = err.diag.message_primary
-    return primary if primary else str(err).strip().splitlines()[-1] if str(err) else "no message"
+    return primary or next(iter(str(err).strip().splitlines()), "no message")
