@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.report import Figure, show, write
+from tests.bench.report import Figure, machine, show, write
 
 GROUPS = ("libraries", "exchange", "vault", "intake")
 
@@ -24,13 +24,13 @@ def main() -> int:
     if asked not in (*GROUPS, "all"):
         Console(stderr=True).print(f"ONLY must be one of {', '.join(GROUPS)}")
         return 2
-    figures: list[Figure] = []
+    on, figures = machine(), list[Figure]()
     for group in GROUPS if asked == "all" else (asked,):
         Console(stderr=True).print(f"measuring {group} …")
         with tempfile.TemporaryDirectory() as folder:
             figures += importlib.import_module(f"tests.bench.{group}").measure(Path(folder))
     show(figures)
-    write(figures, Path("bench.json"))
+    write(figures, on, Path("bench.json"))
     return 0
 
 

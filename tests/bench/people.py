@@ -1,0 +1,74 @@
+"""People by the million, made inside PostgreSQL: valid resident numbers and believable rows.
+
+The demo city makes its residents one by one in Python; a bench needs them in seconds. A share of
+the rows that the police would send has the defects of real registers, so that checking costs what
+it costs.
+"""
+
+from __future__ import annotations
+
+import psycopg
+
+from connectors.testkit.city import generate, population
+from schemas.identifiers import RESIDENT_CHECKS, RESIDENT_WEIGHTS
+
+FIELDS = ("name", "sex", "birth_date", "household_division", "residence_address")
+
+# GB 11643: a division, a day, three digits, and the check character over all of them.
+_SUM = " + ".join(
+    f"{weight} * substr(body, {place}, 1)::int" for place, weight in enumerate(RESIDENT_WEIGHTS, 1)
+)
+_PEOPLE = f"""
+    SELECT n, born, body || substr('{RESIDENT_CHECKS}', 1 + ({_SUM}) %% 11, 1) AS id
+    FROM (SELECT n, born, '330784' || to_char(born, 'YYYYMMDD') || lpad((n / 30000)::text, 3, '0')
+                 AS body
+          FROM (SELECT n, date '1934-01-01' + (n::bigint * 7919 %% 30000)::int AS born
+                FROM generate_series(0, %(count)s - 1) AS n) AS days) AS bodies
+"""
+# Per thousand: 2 fail their check, 2 have a division that nobody knows, 5 have 15 digits, 5 are
+# written with a small x if they end in one, 3 in full-width digits; 15 are dead, 3 come twice.
+_REGISTER = f"""
+INSERT INTO rkk.ryjbxx
+SELECT CASE WHEN n %% 500 = 1 THEN left(id, 17) || translate(right(id, 1), '0123456789X', '1234567890Y')
+            WHEN n %% 200 = 3 AND born < '2000-01-01' THEN left(id, 6) || substr(id, 9, 9)
+            WHEN n %% 200 = 4 THEN lower(id)
+            WHEN n %% 333 = 5 THEN translate(id, '0123456789', '０１２３４５６７８９')
+            ELSE id END,
+       substr('王李张刘陈杨黄赵吴周徐孙马朱胡郭何林', 1 + n %% 18, 1) || '晓' ||
+           substr('明华丽强芳伟静敏军杰', 1 + n / 18 %% 10, 1),
+       CASE n %% 2 WHEN 0 THEN '男' ELSE '女' END, '01', born,
+       CASE WHEN n %% 500 = 2 THEN '999999' ELSE '330784' END,
+       '东城街道金城路' || n %% 400 || '号', '金城路' || n %% 400 || '号' || n %% 7 || '幢302室',
+       '138' || lpad(n::text, 8, '0'),
+       CASE WHEN n %% 67 = 0 THEN '1' ELSE '0' END,
+       CASE WHEN n %% 67 = 0 THEN date '2020-06-01' END, '2025-11-20T08:30:00+08:00'
+FROM ({_PEOPLE}) AS people, generate_series(1, CASE WHEN n %% 333 = 0 THEN 2 ELSE 1 END)
+"""  # noqa: E501
+_LIBRARY = f"""
+INSERT INTO library.population_resident (resident_id, name, sex, ethnicity, birth_date,
+    household_division, household_address, residence_address, deceased, changed_at, _batch, _since)
+SELECT id, '王晓' || substr('明华丽强芳伟静敏军杰', 1 + n %% 10, 1), '1', '01', born, '330784',
+       '东城街道金城路' || n %% 400 || '号', '金城路' || n %% 400 || '号', false, now(), 1, now()
+FROM ({_PEOPLE}) AS people
+RETURNING resident_id
+"""
+
+
+def fill_register(dsn: str, count: int) -> str:
+    """Make the police's register with `count` people; returns the DSN of its reader."""
+    reader = population.load(dsn, generate(7, 100).residents, reader_password="reads-only")
+    with psycopg.connect(dsn) as conn:
+        conn.execute("ALTER TABLE rkk.ryjbxx DISABLE TRIGGER bg")
+        conn.execute("TRUNCATE rkk.ryjbxx")
+        conn.execute(_REGISTER.encode(), {"count": count})
+        conn.execute("ALTER TABLE rkk.ryjbxx ENABLE TRIGGER bg")
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("VACUUM ANALYZE rkk.ryjbxx")
+    return reader
+
+
+def fill_library(owner: psycopg.Connection, count: int) -> list[str]:
+    """Put `count` people straight into the library; returns their numbers."""
+    rows = owner.execute(_LIBRARY.encode(), {"count": count}).fetchall()
+    owner.execute("VACUUM ANALYZE library.population_resident")
+    return [str(number) for (number,) in rows]
