@@ -25,16 +25,18 @@ def buckets(
     counts, sums = [0] * BUCKETS, [0] * BUCKETS
     for batch in batches:
         for row in _joined(batch, columns):
-            digest = md5(row.encode(), usedforsecurity=False).digest()
-            counts[digest[0]] += 1
-            sums[digest[0]] += int.from_bytes(digest[1:8], "big")
+            digest = md5(row, usedforsecurity=False).digest()
+            bucket = digest[0]
+            counts[bucket] += 1
+            sums[bucket] += int.from_bytes(digest[1:8])
     return tuple(zip(counts, sums, strict=True))
 
 
-def _joined(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterable[str]:
+def _joined(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterable[bytes]:
     import polars as pl
 
     frame = pl.from_arrow(batch.select(list(columns)))
     assert isinstance(frame, pl.DataFrame)
     cells = [pl.col(column).cast(pl.String).fill_null(_ABSENT) for column in columns]
-    return frame.select(pl.concat_str(cells, separator=_BETWEEN)).to_series()
+    joined = frame.select(pl.concat_str(cells, separator=_BETWEEN).cast(pl.Binary))
+    return joined.to_series().to_list()  # a Series iterates at half the speed of its list
