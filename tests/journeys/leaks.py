@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -112,3 +114,22 @@ def in_processes(wanted: Needles) -> Iterator[Leak]:
     for process in psutil.process_iter(["cmdline"]):
         line = " ".join(process.info["cmdline"] or ())
         yield from in_bytes(f"the command line of {process.pid}", line.encode(), wanted)
+
+
+@contextmanager
+def watching_processes(wanted: Needles) -> Iterator[set[Leak]]:
+    """Look again and again while the block runs: what leaks, for however short a time."""
+    found: set[Leak] = set()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.05):
+            found.update(in_processes(wanted))
+
+    watcher = threading.Thread(target=watch, name="leaks")
+    watcher.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        watcher.join()

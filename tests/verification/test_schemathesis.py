@@ -34,7 +34,7 @@ from tests.conftest import LONG
 from tests.exchange.hubs import AUTHORITY, CLIENT_ID, LI, RESOURCE, RunningHub, running_hub
 
 ROOT = Path(__file__).parent.parent.parent
-EXAMPLES = 150 if LONG else 12
+EXAMPLES = 100 if LONG else 12
 PHASES = "examples,coverage,fuzzing,stateful" if LONG else "examples,fuzzing,stateful"
 SEED = 20261122
 CHECKS = (
@@ -192,6 +192,7 @@ def _path(demo: Demo, client: str) -> str:
 
 class TestOperations:
     @pytest.mark.long
+    @pytest.mark.timeout(1200 if LONG else 300)
     def test_each_succeeds_and_none_fails(self, demo: Demo, calls: Calls, tmp_path: Path) -> None:
         """A 2xx on every operation, a 5xx on none, whatever Schemathesis makes up."""
         url = demo.settings.public_url
