@@ -91,15 +91,13 @@ def check(landed: pa.Table, contract: Contract, manifest: Manifest, mode: str) -
     wrong = frame.select(pl.any_horizontal(pl.lit(False), *marks.values())).to_series()
     bad = frame.filter(wrong).with_columns(**marks)
     good = frame.select(_needed(contract)).filter(~wrong)
-    last = _last(good, contract)
-    repeated = good.join(last.select(ROW), on=ROW, how="anti") if last is not good else good.clear()
-    duplicates = _same_as_kept(repeated, last, contract)
+    last, repeated, duplicates = _last(good, contract)
     mended, aliases = _mended(last, contract)
     counts = {
         "landed": landed.num_rows,
         "quarantined": bad.height,
         "duplicate": duplicates,
-        "superseded": repeated.height - duplicates,
+        "superseded": repeated - duplicates,
         "removals": int((last[OPERATION] == "D").sum()),
         "mended": mended,
         "flagged": _flagged(last, contract),
@@ -187,21 +185,22 @@ def _conflicts(frame: pl.DataFrame, contract: Contract) -> pl.Series:
     return repeated.filter(versions > 1)[ROW]
 
 
-def _last(good: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    """The last thing a change log says of each key; of exact duplicates, one."""
-    if not good.select(_key(contract).is_duplicated().any()).item():
-        return good
-    return good.sort(SEQUENCE, ROW).unique(contract.key, keep="last", maintain_order=True)
+def _last(good: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame, int, int]:
+    """The last thing a change log says of each key, and of exact duplicates one; how many rows
+    that leaves out, and how many of those say nothing else than the one that stays."""
+    again = good.select(_key(contract).is_duplicated()).to_series()
+    if not again.any():
+        return good, 0, 0
+    rows = good.filter(again)
+    kept = rows.sort(SEQUENCE, ROW).unique(contract.key, keep="last")
+    left_out = rows.join(kept, on=ROW, how="anti")
+    told = [*contract.columns, OPERATION]
+    same = left_out.join(kept, on=told, how="semi", nulls_equal=True).height
+    return pl.concat([good.filter(~again), kept]), left_out.height, same
 
 
 def _key(contract: Contract) -> pl.Expr:
     return pl.col(contract.key[0]) if len(contract.key) == 1 else pl.struct(contract.key)
-
-
-def _same_as_kept(repeated: pl.DataFrame, kept: pl.DataFrame, contract: Contract) -> int:
-    """How many of the rows left out say nothing else than the one that stays."""
-    told = [*contract.columns, OPERATION]
-    return repeated.join(kept, on=told, how="semi", nulls_equal=True).height
 
 
 def _staged(last: pl.DataFrame, bad: pl.DataFrame, contract: Contract) -> pl.DataFrame:

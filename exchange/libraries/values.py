@@ -71,15 +71,19 @@ def faults(field: Field, manifest: Manifest) -> Iterator[tuple[str, pl.Expr]]:
     if field.name in manifest.units:
         yield "unknown-unit", sent & _factor(field, manifest).is_null()
     if field.type in _FAULT_OF_TYPE:
-        readable = _typed(field, manifest, _translated(field, manifest), unit=False)
-        yield (
-            _FAULT_OF_TYPE[field.type],
-            _translated(field, manifest).is_not_null() & (readable.is_null()),
-        )
+        yield _FAULT_OF_TYPE[field.type], _unreadable(field, manifest)
     if field.minimum is not None:
         yield "range", came & (pl.col(field.name) < field.minimum)
     if field.type == "string" and not (field.identifier or field.identifier_by):
         yield from _lengths(field)
+
+
+def _unreadable(field: Field, manifest: Manifest) -> pl.Expr:
+    """There is a text, and no value came of it; a unit that is missing is another fault."""
+    said, read = _translated(field, manifest), pl.col(field.name)
+    if field.name in manifest.units:
+        read = _typed(field, manifest, said, unit=False)
+    return said.is_not_null() & read.is_null()
 
 
 def _lengths(field: Field) -> Iterator[tuple[str, pl.Expr]]:
