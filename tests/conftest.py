@@ -30,6 +30,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what needs a whole demo last, so that no Airflow works beside the other tests.
+
+    The kill rounds have a demo of their own, and come before the one that all the others share.
+    """
+
+    def beside(item: pytest.Item) -> int:
+        if "demo" in getattr(item, "fixturenames", ()):
+            return 2
+        return int("journeys" in item.nodeid)
+
+    items.sort(key=beside)
+
+
 @dataclass(frozen=True)
 class RunningCluster:
     """An embedded PostgreSQL that runs as long as the test session."""
