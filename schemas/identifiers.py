@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from types import MappingProxyType
 
 from schemas.errors import Invalid
@@ -195,12 +196,19 @@ def mended(kind: str, text: str) -> tuple[str, tuple[str, ...]]:
     Every mend is character by character, so a column can do all of them in one pass.
     """
     value, changes = text, list[str]()
-    for name, table in (*MENDS, MENDS_OF_KIND.get(kind, ("", {}))):
-        better = value.translate({ord(character): new for character, new in table.items()})
+    for name, table in _translations(kind):
+        better = value.translate(table)
         if better != value:
             changes.append(name)
         value = better
     return value, tuple(changes)
+
+
+@cache
+def _translations(kind: str) -> tuple[tuple[str, dict[int, str]], ...]:
+    """Each mend of a kind as `str.translate` wants it; a number is mended at every call."""
+    mends = (*MENDS, MENDS_OF_KIND.get(kind, ("", {})))
+    return tuple((name, str.maketrans(dict(table))) for name, table in mends)
 
 
 def resident_check(first_17: str) -> str:
