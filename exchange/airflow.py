@@ -138,8 +138,10 @@ class Airflow:
         return AirflowApi(self.url)
 
     def _component(self, name: str) -> Any:
+        client = probes.asker()
+
         def healthy() -> bool:
-            told = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=2).json()
+            told = client.get(f"{self.url}/api/v2/monitor/health").json()
             return bool(told[name]["status"] == "healthy")
 
         return healthy

@@ -106,13 +106,14 @@ class Supervisor:
         until = time.monotonic() + seconds
         while ill := self._ill():
             if time.monotonic() > until:
-                raise self._wrong(ill[0], f"was not well again within {seconds:.0f} s")
+                raise self._wrong(ill, f"was not well again within {seconds:.0f} s")
             time.sleep(0.1)
 
-    def _ill(self) -> list[Service]:
-        running = list(self._running.values())
-        dead = [one.service for one in running if one.process.poll() is not None]
-        return dead or [one.service for one in running if not _is_healthy(one.service)]
+    def _ill(self) -> Service | None:
+        for running in list(self._running.values()):
+            if running.process.poll() is not None or not _is_healthy(running.service):
+                return running.service
+        return None
 
     @contextlib.contextmanager
     def without(self, name: str) -> Iterator[None]:
