@@ -78,7 +78,7 @@ def licenses(settings: Settings, journal: Journal, stop: threading.Event) -> Non
     requests = acknowledged(partial(_requests, settings))
     signer = SignerClient(settings.signer_socket, CALLER, settings.secret(f"signer-{CALLER}"))
     for start in count(step=AT_ONCE):
-        if stop.wait(0.3):
+        if stop.wait(0.5):
             return
         wanted = [
             replace(requests[number % len(requests)], key=f"load/{number:06}")

@@ -23,8 +23,8 @@ def wait(demo: Demo, due: int) -> None:
     """
 
     def settled() -> tuple[bool, str]:
-        left = list(_left(demo, due))
-        return not left, "; ".join(left)
+        left = next(_left(demo, due), "")
+        return not left, left
 
     waiting.wait_until(settled, lambda _: None, seconds=PATIENCE, what="settling")
 

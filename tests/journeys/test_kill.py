@@ -49,7 +49,7 @@ def hurt(tmp_path: Path) -> Iterator[Demo]:
 
 class TestKill:
     @pytest.mark.long
-    @pytest.mark.timeout(1800 if LONG else 480)
+    @pytest.mark.timeout(3000 if LONG else 600)
     def test_nothing_is_lost_and_nothing_happens_twice(self, hurt: Demo, tmp_path: Path) -> None:
         """Whatever is killed at whatever moment, what was acknowledged is there, and once."""
         dice = _dice()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -19,7 +20,7 @@ from exchange.ledger import integrator
 from exchange.settings import Settings
 from tests.conftest import free_port
 from tests.journeys import journal, killing
-from tests.journeys.oracle import evidence
+from tests.journeys.oracle import evidence, libraries, vault
 
 CALLS = 15
 PATIENCE = 60.0
@@ -60,6 +61,25 @@ class TestPlantedFault:
                 pass
             findings = list(evidence.receipts(ledger, journal.read(receipts)))
         assert loses == bool(findings), findings
+
+
+class TestNothingThere:
+    def test_a_product_that_kept_nothing_lost_everything(self, database: Database) -> None:
+        """Each acknowledgement that an empty product gave is a finding."""
+        with database.connect(Role.OWNER) as owner:
+            assert 1 == len(list(evidence.receipts(owner, [str(uuid4())])))
+            assert 1 == len(list(vault.licenses(owner, ["issued\tkey\tlicense"])))
+            assert 2 == len(list(vault.licenses(owner, ["revoked\tkey\tlicense"])))
+            assert 1 == len(list(libraries.sales(owner, ["unit\tbuyer\tnumber"])))
+            assert 1 == len(list(libraries.moves(owner, ["person\taddress"])))
+
+    def test_a_row_that_the_department_has_is_missed(self, database: Database) -> None:
+        """A library without a row of the department's is told from one that refused it."""
+        book = libraries.Book("real_estate.unit", ("unit_no", "location"), {"one": {("here",)}})
+
+        with database.connect(Role.OWNER) as owner:
+            assert 1 == len(list(book.compared(owner, refused=set())))
+            assert [] == list(book.compared(owner, refused={"one"}))
 
 
 @contextmanager
