@@ -60,7 +60,7 @@ def licenses(conn: Connection, acknowledged: Sequence[str]) -> Findings:
         if held.get(key) != [license_id]:
             yield f"{key}: {license_id} was acknowledged and the vault holds {held.get(key)}"
         if event == "revoked" and status.get(license_id) != Status.REVOKED:
-            yield f"{license_id}: its revocation was acknowledged and it is {status.get(license_id)}"
+            yield f"{license_id}: acknowledged as revoked, and is {status.get(license_id)}"
 
 
 def vault(conn: Connection) -> Findings:
