@@ -88,6 +88,29 @@ class TestWatch:
 
             wait_until(lambda: supervisor.pid("parent") != first)
 
+    def test_what_it_left_in_its_session_is_ended_first(self, tmp_path: Path) -> None:
+        """Workers of a dead scheduler would hold its port and wait for work for ever."""
+        program = PARENT.replace("start_new_session=True", "process_group=0")
+
+        with Supervisor(tmp_path, print) as supervisor:
+            supervisor.start(parent_service(tmp_path, program))
+            first, child = supervisor.pid("parent"), child_of(tmp_path)
+            os.kill(first, signal.SIGKILL)
+            wait_until(lambda: is_gone(first))
+            supervisor.settle(15)
+
+            assert supervisor.pid("parent") != first
+            assert is_gone(child)
+
+    def test_one_that_does_not_get_well_is_named(self, tmp_path: Path) -> None:
+        """Whoever waits for everything to settle is told who keeps them waiting."""
+        with Supervisor(tmp_path, print) as supervisor:
+            supervisor.start(parent_service(tmp_path))
+            (tmp_path / "run" / "parent" / "ready").unlink()
+
+            with pytest.raises(Unavailable, match="parent was not well again"):
+                supervisor.settle(0.3)
+
     def test_one_that_dies_while_starting_is_shown_with_its_last_words(
         self, tmp_path: Path
     ) -> None:
