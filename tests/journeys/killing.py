@@ -135,8 +135,10 @@ def _kill(demo: Demo, target: Target, dice: Random) -> str:
                 victims = [each for each in victims if _lives(each)]
             if victims:
                 victim = dice.choice(victims)
-                name = " ".join(victim.cmdline())[-50:]
+                name = " ".join(victim.cmdline()).strip()[-50:]
                 victim.kill()
+                while _lives(victim):
+                    time.sleep(0.01)
                 return name
         time.sleep(0.05)
     raise Unavailable(f"there was no {target} to kill within {RECOVERY:.0f} s")
