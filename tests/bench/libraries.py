@@ -26,7 +26,7 @@ from tests.bench.house import House, house
 from tests.bench.people import fill_register
 from tests.bench.report import Figure
 
-PEOPLE = 300_000
+PEOPLE = 1_000_000
 ROUNDS = 3
 SOURCE = "residents"
 REGISTER = "rkk.ryjbxx"
