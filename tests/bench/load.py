@@ -11,6 +11,7 @@ import asyncio
 import pickle
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ async def _sent(plan: Plan) -> Told:
         await loop.create_connection(lambda: _Connection(line, loop), "127.0.0.1", plan.port)
     line.open()
     await line.done
-    return Told(loop.time() - line.start, sorted(line.latencies), dict(line.statuses))
+    return Told(time.perf_counter() - line.start, sorted(line.latencies), dict(line.statuses))
 
 
 class _Line:
@@ -93,7 +94,7 @@ class _Line:
 
     def open(self) -> None:
         """Everybody is connected: go."""
-        self.start = asyncio.get_running_loop().time()
+        self.start = time.perf_counter()
         for connection in self._connections:
             connection.send_next()
 
@@ -127,13 +128,13 @@ class _Connection(asyncio.Protocol):
         self._line.join(self)
 
     def send_next(self) -> None:
-        now = self._loop.time()
+        now = time.perf_counter()  # uvloop's own clock ticks in milliseconds
         taken = self._line.take(now)
         if taken is None:
             return
         request, self._due = taken
         if self._due > now:
-            self._loop.call_at(self._due, self._write, request)
+            self._loop.call_later(self._due - now, self._write, request)
         else:
             self._write(request)
 
@@ -146,7 +147,7 @@ class _Connection(asyncio.Protocol):
         head, found, body = self._answer.partition(END_OF_HEAD)
         if not found or len(body) < _length(head):
             return
-        self._line.answered(int(head[9:12]), self._loop.time() - self._due)
+        self._line.answered(int(head[9:12]), time.perf_counter() - self._due)
         self._answer = b""
         self.send_next()
 
