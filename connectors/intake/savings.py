@@ -56,8 +56,13 @@ class Savings:
 
 def row_states(rows: Sequence[Listed], outcomes: Sequence[Outcome]) -> Mapping[str, RowState]:
     """Say of every row that applies what becomes of it."""
+    resting = [
+        (outcome, {one.row.id for one in outcome.wanted.rows})
+        for outcome in outcomes
+        if outcome.applies
+    ]
     return {
-        one.row.id: _row_state(one, [o for o in outcomes if one in o.wanted.rows and o.applies])
+        one.row.id: _row_state(one, [outcome for outcome, ids in resting if one.row.id in ids])
         for one in rows
         if one.not_needed is None
     }
