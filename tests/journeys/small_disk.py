@@ -6,6 +6,7 @@ reaches it through that process's `/proc/…/root`. Where neither is allowed the
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
@@ -31,9 +32,17 @@ class SmallDisk:
 
     def fill(self, leave: int = 0) -> None:
         """Take all of its room but `leave` bytes."""
-        room = os.statvfs(self.folder)
         with self._ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize - leave)
+            while True:
+                room = os.statvfs(self.folder)
+                try:
+                    os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize - leave)
+                    return
+                except OSError as err:
+                    if err.errno != errno.ENOSPC:
+                        raise
+                    # A server on this disk took room since we asked how much there is.
+                    file.truncate(0)
 
     def free(self) -> None:
         """Give the room back."""
