@@ -174,7 +174,7 @@ def _needs_os_user() -> bool:
         return True
     if shutil.which("unshare") is None:
         return True
-    tried = subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False)  # noqa: S603
+    tried = subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False)  # noqa: S603 - a fixed command
     return tried.returncode != 0
 
 
@@ -200,7 +200,7 @@ def _make_os_user() -> None:
         pwd.getpwnam(OS_USER)
     except KeyError:
         words = ["useradd", "--system", "--user-group", "--home-dir", str(OS_HOME), OS_USER]
-        subprocess.run(words, check=True, capture_output=True)  # noqa: S603
+        subprocess.run(words, check=True, capture_output=True)  # noqa: S603 - fixed words
     OS_HOME.mkdir(mode=0o755, exist_ok=True)
 
 

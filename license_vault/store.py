@@ -252,7 +252,7 @@ def _one(conn: Connection, license_id: str, suffix: str) -> License:
 
 def _licenses(conn: Connection, where: str, values: Sequence[Any]) -> list[License]:
     columns = ", ".join(f"l.{name}" for name in _COLUMNS)
-    query = f"SELECT {columns}, {_HOLDERS} FROM vault.license l WHERE {where}"  # noqa: S608
+    query = f"SELECT {columns}, {_HOLDERS} FROM vault.license l WHERE {where}"  # noqa: S608 - our own words; values are parameters
     with conn.cursor(row_factory=dict_row) as cursor:
         return [_license(row) for row in cursor.execute(query.encode(), values)]
 

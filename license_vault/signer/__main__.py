@@ -26,12 +26,12 @@ def main() -> int:
     home: Path = asked.parse_args().home.resolve()
     dsn = os.environ.get("YIZHAN_SIGNER_DSN")
     if not dsn:
-        print("signer: YIZHAN_SIGNER_DSN is not set", file=sys.stderr)  # noqa: T201
+        print("signer: YIZHAN_SIGNER_DSN is not set", file=sys.stderr)  # noqa: T201 - its log is standard error
         return 2
     try:
         server = start(home, dsn)
     except YizhanError as err:
-        print(f"signer: {err.message}", file=sys.stderr)  # noqa: T201
+        print(f"signer: {err.message}", file=sys.stderr)  # noqa: T201 - its log is standard error
         return 1
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, _leave)
@@ -43,7 +43,7 @@ def start(home: Path, dsn: str) -> SignerServer:
     """Open the keys and the socket; say loudly what kind of keys they are."""
     keys = keystore.open_or_make(home)
     keystore.export_roots(keys, home / "trust")
-    print(keystore.WARNING, file=sys.stderr, flush=True)  # noqa: T201
+    print(keystore.WARNING, file=sys.stderr, flush=True)  # noqa: T201 - its log is standard error
     return SignerServer(
         home / "run" / "signer.sock",
         keys,

@@ -98,7 +98,7 @@ class SignerServer:
         except YizhanError as err:
             return _told(err)
         except Exception as err:  # noqa: BLE001  # a process edge: no request may end the signer
-            print(f"signer: {type(err).__name__} while answering {caller}", file=sys.stderr)  # noqa: T201
+            print(f"signer: {type(err).__name__} while answering {caller}", file=sys.stderr)  # noqa: T201 - its log is standard error
             return _told(Invalid(f"the signer cannot read this: {type(err).__name__}"))
 
     def _certificates(self) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def _select(stretch: Stretch, after: int, limit: int) -> tuple[str, tuple[object
     standing = "AND (replaced_by IS NULL OR replaced_by > ?)" if stretch.since is None else ""
     until = (stretch.until, stretch.until) if stretch.since is None else (stretch.until,)
     query = (
-        "SELECT seq, op, body FROM version WHERE collection = ? AND seq > ? AND seq <= ? "  # noqa: S608
+        "SELECT seq, op, body FROM version WHERE collection = ? AND seq > ? AND seq <= ? "  # noqa: S608 - our own words; values are parameters
         f"{standing} ORDER BY seq LIMIT ?"
     )
     return query, (stretch.collection, after, *until, limit)

@@ -35,9 +35,9 @@ OWNERSHIP = "real_estate_registration.ownership"
 def departments(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
-    police: Police,  # noqa: F811
-    drop: Path,  # noqa: F811
-    estate: Registry,  # noqa: F811
+    police: Police,  # noqa: F811 - pytest hands fixtures in by name
+    drop: Path,  # noqa: F811 - pytest hands fixtures in by name
+    estate: Registry,  # noqa: F811 - pytest hands fixtures in by name
 ) -> Settings:
     """Settings whose sources are the city's running departments."""
     settings.sources.symlink_to(SOURCES)
@@ -59,7 +59,7 @@ def counted(settings: Settings, sql: str) -> tuple[int, ...]:
 
 
 class TestCity:
-    def test_every_row_is_where_the_truth_says(self, departments: Settings, city: City) -> None:  # noqa: F811
+    def test_every_row_is_where_the_truth_says(self, departments: Settings, city: City) -> None:  # noqa: F811 - pytest hands fixtures in by name
         """Loaded, doubled, mended and refused rows are the ones planted, in every dataset."""
         for dataset, source in SOURCE_OF.items():
             expected = city.truth.datasets[dataset]
@@ -88,8 +88,8 @@ class TestCity:
     def test_a_sale_touches_one_unit(
         self,
         departments: Settings,
-        city: City,  # noqa: F811
-        estate: Registry,  # noqa: F811
+        city: City,  # noqa: F811 - pytest hands fixtures in by name
+        estate: Registry,  # noqa: F811 - pytest hands fixtures in by name
     ) -> None:
         """A sale entered at the registry reaches the thematic library; no other unit is rebuilt."""
         for source in ("units", "rights"):
