@@ -45,7 +45,7 @@ def run(
 
     try:
         with running(home, people=people, licenses=licenses, seed=seed, say=say, keep=keep) as demo:
-            story = Story(home, console)
+            story = Story(home, console, goes_on=keep)
             _tell(demo, story, licenses, fresh=not keep)
             _say_where(demo)
             if once:
