@@ -60,6 +60,6 @@ install: .venv/installed
 	@touch $@
 
 lock: install ## Resolve the lock again (names, versions and hashes; no addresses)
-	@$(BIN)/uv pip compile -q pyproject.toml --extra airflow --extra dev --universal --python-version 3.11 \
+	@$(BIN)/uv pip compile -q pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate -o requirements/lock.txt
 	@echo 'uv' | $(BIN)/uv pip compile -q - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/uv.txt

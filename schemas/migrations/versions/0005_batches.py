@@ -1,0 +1,19 @@
+"""Batches remember by which contract and manifest they were judged."""
+
+from alembic import op
+
+revision = "0005_batches"
+down_revision = "0004_intake"
+
+STATEMENTS: tuple[str, ...] = ()
+
+
+def upgrade() -> None:
+    """Widen what is there."""
+    for statement in STATEMENTS:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """There is no way back: what was recorded is not unmade by a migration."""
+    raise NotImplementedError
