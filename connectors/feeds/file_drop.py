@@ -26,7 +26,8 @@ import pyarrow.csv
 from cryptography.hazmat.primitives.hashes import SM3, Hash
 
 from connectors.feeds.changes import marked
-from connectors.feeds.manifest import FileDrop, Manifest
+from connectors.feeds.file_settings import FileDrop
+from connectors.feeds.manifest import Manifest
 from connectors.feeds.source import Totals, TransientFailure, Window
 
 _CHUNK = 1 << 20

@@ -28,7 +28,8 @@ from typing import Any
 import httpx
 import pyarrow as pa
 
-from connectors.feeds.manifest import HttpPages, Manifest
+from connectors.feeds.http_settings import HttpPages
+from connectors.feeds.manifest import Manifest
 from connectors.feeds.source import OPERATION, SEQUENCE, Totals, TransientFailure, Window
 
 ATTEMPTS = 6

@@ -11,91 +11,70 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from connectors.feeds.source import Operation, PermanentFailure
+from connectors.feeds.feed_settings import Strict
+from connectors.feeds.file_settings import FileSettings
+from connectors.feeds.http_settings import HttpSettings
+from connectors.feeds.source import PermanentFailure
+from connectors.feeds.sql_settings import SqlSettings
 from schemas.errors import Invalid
 
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
-SourceId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
-Ratio = Annotated[Decimal, Field(ge=0, le=1)]
-Operations = Mapping[str, Operation]
-
-_SAME: Operations = {"I": "I", "U": "U", "D": "D"}
-_EVERY = re.compile(r"^([1-9]\d*)([smh])$")
+_EVERY = re.compile(r"^([1-9]\d*)([smhd])$")
 _CRON = re.compile(r"^\S+( \S+){4}$")
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+SourceId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
+Every = Annotated[str, StringConstraints(pattern=_EVERY.pattern)]
+Ratio = Annotated[Decimal, Field(ge=0, le=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SqlChanges(_Strict):
-    """A PostgreSQL table read whole once, then its change log by sequence."""
-
-    kind: Literal["sql_changes"]
-    connection: EnvName
-    table: str
-    log: str
-    sequence: str
-    operation: str
-    operations: Operations = _SAME
-
-
-class FileDrop(_Strict):
-    """A folder where the department puts CSV files, each with its control file."""
-
-    kind: Literal["file_drop"]
-    folder: EnvName
-    prefix: str
-    encoding: str = "gb18030"
-    operation: str
-    operations: Operations = _SAME
-
-
-class HttpPages(_Strict):
-    """A collection of an HTTP API with tokens, pages and a rate limit."""
-
-    kind: Literal["http_pages"]
-    base_url: EnvName
-    client_id: EnvName
-    client_secret: EnvName
-    collection: str
-
-
-class Unit(_Strict):
+class Unit(Strict):
     """The source column that says in which unit a field came, and what one of it is in ours."""
 
     column: str
     factors: Mapping[str, Decimal]
 
 
-class Guards(_Strict):
+class Guards(Strict):
     """Shares of a batch beyond which a person must look before it is merged."""
 
     deleted_at_most: Ratio
     quarantined_at_most: Ratio
 
 
-class Manifest(_Strict):
-    """One source of one dataset."""
+class Expected(Strict):
+    """How often a batch must come; when none has come for so long its absence is an alert."""
+
+    every: Every
+
+    @property
+    def interval(self) -> timedelta:
+        """The longest time between two batches."""
+        return _interval(self.every)
+
+
+class Manifest(Strict):
+    """One source of one dataset.
+
+    `system` is the department's system that this source reads, shared with other sources of it;
+    at most `pool` runs read it at once. `parallel` is the number of partitions that a source which
+    can be divided is read in.
+    """
 
     source: SourceId
     dataset: str
     owner: str
-    feed: Annotated[SqlChanges | FileDrop | HttpPages, Field(discriminator="kind")]
+    contact: str | None = None
+    feed: Annotated[SqlSettings | FileSettings | HttpSettings, Field(discriminator="kind")]
     schedule: str
+    expected: Expected | None = None
+    system: SourceId | None = None
+    pool: Annotated[int, Field(ge=1, le=64)] = 1
+    parallel: Annotated[int, Field(ge=1, le=64)] = 1
     columns: Mapping[str, str]
     crosswalk: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     units: Mapping[str, Unit] = Field(default_factory=dict)
@@ -111,12 +90,12 @@ class Manifest(_Strict):
     @property
     def interval(self) -> timedelta | None:
         """How often to look, or None when the schedule is a cron expression."""
-        found = _EVERY.match(self.schedule)
-        return timedelta(seconds=int(found[1]) * _SECONDS[found[2]]) if found else None
+        return _interval(self.schedule) if _EVERY.match(self.schedule) else None
 
     def wrong(self, what: str) -> PermanentFailure:
         """A permanent failure of this source that says whom to call."""
-        return PermanentFailure(f"{self.source}: {what}. {self.owner} must repair it.")
+        contact = f" ({self.contact})" if self.contact else ""
+        return PermanentFailure(f"{self.source}: {what}. {self.owner}{contact} must repair it.")
 
     def secret(self, secrets: Mapping[str, str], name: str) -> str:
         """The value of `name`. Raises `PermanentFailure` when nobody has set it."""
@@ -134,6 +113,10 @@ class Manifest(_Strict):
         if not _EVERY.match(self.schedule) and not _CRON.match(self.schedule):
             raise ValueError("schedule is neither like 15s, 1m, 2h nor a cron expression")
         return self
+
+
+def _interval(every: str) -> timedelta:
+    return timedelta(seconds=int(every[:-1]) * _SECONDS[every[-1]])
 
 
 def load_manifest(path: Path) -> Manifest:

@@ -69,7 +69,13 @@ class Feed(Protocol):
         """The window's rows: source columns as text, absent as null; changes add `_op`, `_seq`."""
 
     def totals(self, window: Window) -> Totals:
-        """The source's own count and checksum of the window."""
+        """The source's own count and checksum of the window.
+
+        It may be asked from another thread while the window is being read.
+        """
+
+    def sample(self, limit: int) -> pa.Table:
+        """The source's first rows as `read` would give them, without marks; nothing is kept."""
 
     def notices(self) -> Mapping[str, int]:
         """What was met on the way and survived, counted by kind, such as `http_429`."""

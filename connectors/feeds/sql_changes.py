@@ -24,8 +24,9 @@ from adbc_driver_manager import DatabaseError, Error
 from adbc_driver_postgresql import dbapi
 
 from connectors.feeds.changes import marked
-from connectors.feeds.manifest import Manifest, SqlChanges
+from connectors.feeds.manifest import Manifest
 from connectors.feeds.source import Totals, TransientFailure, Window
+from connectors.feeds.sql_settings import SqlChanges
 
 PATIENCE = 2.0
 """Seconds that `plan` waits for open writers before it leaves their changes to the next pull."""
