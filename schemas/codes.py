@@ -1,7 +1,8 @@
-"""Code lists: the closed sets of values a field may hold, read once from `codes/*.yaml`.
+"""Code lists: the closed sets of values a field may hold, read from `codes/*.yaml`.
 
-A list may be effective-dated, as divisions are: a code lives from a day until a day and may have a
-successor. A list says what a code means; whether an unknown one is refused is the caller's rule.
+An installation's own lists stand beside the packaged ones. A list may be effective-dated, as
+divisions are: a code lives from a day until a day and may have a successor. A list says what a code
+means; whether an unknown one is refused is the caller's rule.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from schemas import installation
 from schemas.errors import Invalid, NotFound
+from schemas.yaml_files import Place, read_yaml, yaml_files
 
 FOLDER = files("schemas") / "codes"
 
@@ -93,12 +95,22 @@ def code_list(name: str) -> CodeList:
     return lists[name]
 
 
-@cache
 def all_code_lists() -> Mapping[str, CodeList]:
-    """Return every code list by name, read and checked once a process."""
-    found = (file for file in FOLDER.iterdir() if file.name.endswith(".yaml"))
-    lists = (_read(file) for file in sorted(found, key=lambda file: file.name))
-    return MappingProxyType({each.name: each for each in lists})
+    """Return every code list by name. Raises `Invalid` naming the file and what is wrong."""
+    return _code_lists(installation.stamp("codes"))
+
+
+@lru_cache(maxsize=2)
+def _code_lists(own: installation.Stamp) -> Mapping[str, CodeList]:
+    """Read once for each state of the installation's own files."""
+    lists: dict[str, CodeList] = {}
+    for folder in (FOLDER, own.folder):
+        for file in yaml_files(folder):
+            read = _read(file)
+            if read.name in lists:
+                raise Invalid(f"{file}: a code list {read.name} is packaged with Yizhan already")
+            lists[read.name] = read
+    return MappingProxyType(lists)
 
 
 class _Entry(BaseModel):
@@ -123,14 +135,11 @@ class _File(BaseModel):
 
 
 def _read(file: Traversable) -> CodeList:
-    try:
-        parsed = _File.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as err:
-        raise Invalid(f"the code list {file.name} is not well formed: {err}") from err
-    if f"{parsed.name}.yaml" != file.name:
-        raise Invalid(f"the code list {file.name} calls itself {parsed.name}")
+    place = Place(str(file))
+    parsed = place.shaped(_File, read_yaml(file))
+    place.need(f"{parsed.name}.yaml" == file.name, f"it calls itself {parsed.name}")
     codes = {code: _code(code, entry) for code, entry in parsed.codes.items()}
-    _check_successors(parsed.name, codes)
+    _check_successors(codes, place)
     return CodeList(
         parsed.name, parsed.label, parsed.standard, MappingProxyType(codes), parsed.note
     )
@@ -142,11 +151,12 @@ def _code(code: str, entry: str | _Entry) -> Code:
     return Code(code, entry.name, entry.since, entry.until, entry.successor)
 
 
-def _check_successors(name: str, codes: Mapping[str, Code]) -> None:
+def _check_successors(codes: Mapping[str, Code], place: Place) -> None:
     """A successor is in the list and lives on when its predecessor ends, so following one ends."""
     for entry in codes.values():
         if entry.successor is None:
             continue
         heir = codes.get(entry.successor)
         if entry.until is None or heir is None or not heir.in_force(entry.until):
-            raise Invalid(f"{name}: the successor of {entry.code} is not in force when it ends")
+            at = place.inside(f"code {entry.code}")
+            raise at.wrong("its successor is not in force when it ends")

@@ -1,20 +1,22 @@
 """Dataset contracts: what a dataset is, said once, in ODCS v3 YAML under `contracts/`.
 
 From a contract come the Arrow schema, the columns of its table, the JSON Schema of a row, its
-quality rules and its catalogue entry. A contract that contradicts itself does not load. Tables are
-made and rules are run elsewhere.
+quality rules and its catalogue entry. A contract that contradicts itself or another does not load.
+An installation's own contracts stand beside the packaged ones. Tables are made and rules are run
+elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal
 
 import pyarrow as pa
 
+from schemas import installation
 from schemas.codes import code_list
 from schemas.errors import NotFound
 
@@ -24,6 +26,9 @@ Cardinality = Literal["one", "many"]
 Classification = Literal["S1", "S2", "S3", "S4"]
 ShareClass = Literal["unconditional", "conditional", "withheld"]
 Severity = Literal["error", "warning"]
+
+RETENTION = timedelta(days=90)
+"""How long a landed batch is kept where its contract does not say."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,21 @@ class IdentifierBy:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """The column of another dataset that should know a value."""
+
+    dataset: str
+    column: str
+
+
+@dataclass(frozen=True)
 class Field:
-    """One column: what it means, how closely it is held and what it may contain."""
+    """One column: what it means, how closely it is held and what it may contain.
+
+    `references` says where a value should be known, under None or, for a number whose kind another
+    column tells, under each kind's code; an unknown value is flagged, never dropped. A
+    `former_number` is an older number of the row's own subject, which people may still ask by.
+    """
 
     name: str
     type: FieldType
@@ -64,6 +82,8 @@ class Field:
     precision: int | None = None
     scale: int | None = None
     description: str = ""
+    references: Mapping[str | None, Reference] = field(default_factory=dict)
+    former_number: bool = False
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -105,7 +125,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Contract:
-    """One dataset. `subjects` says under which column a subject of each type is looked up."""
+    """One dataset. `subjects` says under which column a subject of each type is looked up.
+
+    `scopes` says, for each parent of a thematic dataset, which of its columns (values) are which of
+    ours (keys): rows that agree there are built together. `retention` is how long a landed batch is
+    kept; nothing is landed of what is built or viewed.
+    """
 
     id: str
     version: str
@@ -121,9 +146,11 @@ class Contract:
     fields: tuple[Field, ...]
     subjects: Mapping[str, str]
     parents: tuple[str, ...]
+    scopes: Mapping[str, Mapping[str, str]]
     sql: str | None
     relation: str
     freshness: timedelta
+    retention: timedelta | None
     quality: tuple[Rule, ...]
 
     @property
@@ -134,21 +161,21 @@ class Contract:
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the names of the fields, in order."""
-        return tuple(field.name for field in self.fields)
+        return tuple(each.name for each in self.fields)
 
     def field(self, name: str) -> Field:
         """Return the field of that name. Raises `NotFound`."""
-        for field in self.fields:
-            if field.name == name:
-                return field
+        for each in self.fields:
+            if each.name == name:
+                return each
         raise NotFound(f"{self.id} has no field {name}", zh=f"{self.name_zh}没有字段{name}")
 
     def arrow_schema(self) -> pa.Schema:
         """Return the Arrow schema of a checked batch."""
         return pa.schema(
             [
-                pa.field(field.name, field.arrow_type, nullable=not field.required)
-                for field in self.fields
+                pa.field(each.name, each.arrow_type, nullable=not each.required)
+                for each in self.fields
             ]
         )
 
@@ -160,15 +187,15 @@ class Contract:
             "title": self.name_zh,
             "description": self.purpose,
             "type": "object",
-            "properties": {field.name: field.json_schema() for field in self.fields},
-            "required": [field.name for field in self.fields if field.required],
+            "properties": {each.name: each.json_schema() for each in self.fields},
+            "required": [each.name for each in self.fields if each.required],
             "additionalProperties": False,
         }
 
 
 def load(dataset_id: str) -> Contract:
     """Return the contract of a dataset. Raises `NotFound`."""
-    contracts = _contracts()
+    contracts = _contracts(*_stamps())
     if dataset_id not in contracts:
         raise NotFound(f"there is no dataset {dataset_id}", zh=f"没有数据集{dataset_id}")
     return contracts[dataset_id]
@@ -176,14 +203,19 @@ def load(dataset_id: str) -> Contract:
 
 def all_contracts() -> tuple[Contract, ...]:
     """Return every contract, base datasets before those built from them."""
-    return tuple(_contracts().values())
+    return tuple(_contracts(*_stamps()).values())
 
 
-@cache
-def _contracts() -> Mapping[str, Contract]:
-    from schemas.contract_files import read_all
+def _stamps() -> tuple[installation.Stamp, installation.Stamp]:
+    return installation.stamp("contracts"), installation.stamp("codes")
 
-    return read_all()
+
+@lru_cache(maxsize=2)
+def _contracts(own: installation.Stamp, _codes: installation.Stamp) -> Mapping[str, Contract]:
+    """Read once for each state of the installation's own files."""
+    from schemas.contract_files import FOLDER, read_all
+
+    return read_all(FOLDER, own.folder)
 
 
 ARROW_TYPES: Mapping[FieldType, pa.DataType] = {

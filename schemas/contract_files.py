@@ -1,7 +1,8 @@
 """Read contracts: ODCS v3 YAML into `Contract`, refusing a contract that contradicts itself.
 
 The standard's shape is checked by `open-data-contract-standard`; what Yizhan adds to it
-(customProperties) is checked here, together with what one contract says about another.
+(customProperties) is checked here, what must hold of it in `contract_checks`. Every error names
+the file and the place.
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ from datetime import timedelta
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from types import MappingProxyType
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
-import pydantic
-import yaml
 from open_data_contract_standard.model import (
     CustomProperty,
     DataQuality,
@@ -24,26 +23,25 @@ from open_data_contract_standard.model import (
     SchemaProperty,
 )
 
-from schemas.codes import all_code_lists
 from schemas.contract import (
+    RETENTION,
     Authority,
-    Cardinality,
     Classification,
     Contract,
     Field,
     FieldType,
     IdentifierBy,
-    Kind,
+    Reference,
     Rule,
     Severity,
-    ShareClass,
 )
+from schemas.contract_added import DatasetProperties, FieldProperties, IdentifierByProperty
+from schemas.contract_checks import check, ordered, with_scopes
 from schemas.errors import Invalid
-from schemas.identifiers import KINDS
+from schemas.yaml_files import Place, read_yaml, yaml_files
 
 FOLDER = files("schemas") / "contracts"
 ROW_RULES = "polars-sql"
-ORDER: Mapping[str, int] = {"base": 0, "thematic": 1, "view": 2}
 
 # ODCS logicalType to ours, with the PostgreSQL types that may carry it.
 TYPES: Mapping[str, tuple[FieldType, str]] = {
@@ -55,88 +53,64 @@ TYPES: Mapping[str, tuple[FieldType, str]] = {
     "integer": ("integer", r"bigint|integer|smallint"),
     "object": ("json", r"jsonb"),
 }
-
-Word = Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-DatasetId = Annotated[
-    str, pydantic.StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")
-]
-
-
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
-
-
-class _AuthorityProperty(_Strict):
-    code: str
-    name: str
+# ODCS slaProperties: "d, day, days for days; y, yr, years for years".
+SECONDS: Mapping[str, int] = {
+    **dict.fromkeys(("s", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86_400),
+    **dict.fromkeys(("y", "yr", "year", "years"), 365 * 86_400),
+}
 
 
-class _DatasetProperties(_Strict):
-    """What Yizhan adds to a dataset."""
+def read_all(*folders: Traversable) -> Mapping[str, Contract]:
+    """Read every contract of the folders, as one set.
 
-    kind: Kind
-    cardinality: Cardinality
-    sourceAuthority: _AuthorityProperty
-    subjects: dict[str, Word]
-    parents: list[DatasetId] = []
-    sql: str | None = None
-    relation: str | None = None
-
-
-class _IdentifierByProperty(_Strict):
-    column: Word
-    kinds: dict[str, str]
-
-
-class _FieldProperties(_Strict):
-    """What Yizhan adds to a field."""
-
-    shortName: str
-    shareClass: ShareClass
-    withheldBy: str | None = None
-    identifier: str | None = None
-    identifierBy: _IdentifierByProperty | None = None
-    codeList: str | None = None
+    Raises `Invalid` naming the file, the place and what is wrong; two files that describe the same
+    dataset are.
+    """
+    read_from = dict[str, str]()
+    found: list[Contract] = []
+    for library in _libraries(folders or (FOLDER,)):
+        for file in yaml_files(library):
+            contract = read(library, file)
+            if contract.id in read_from:
+                raise Invalid(f"{file}: {contract.id} is described in {read_from[contract.id]} too")
+            read_from[contract.id] = str(file)
+            found.append(contract)
+    together = {each.id: each for each in found}
+    scoped = (with_scopes(each, together, Place(read_from[each.id])) for each in found)
+    return MappingProxyType({each.id: each for each in ordered(scoped)})
 
 
-def read_all(folder: Traversable = FOLDER) -> Mapping[str, Contract]:
-    """Read every contract of a folder. Raises `Invalid` naming the contract and what is wrong."""
-    found = [
-        read(library, file)
-        for library in sorted(folder.iterdir(), key=lambda each: each.name)
-        if library.is_dir()
-        for file in sorted(library.iterdir(), key=lambda each: each.name)
-        if file.name.endswith(".yaml")
-    ]
-    ordered = sorted(found, key=lambda contract: (ORDER[contract.kind], contract.id))
-    contracts = {contract.id: contract for contract in ordered}
-    for contract in ordered:
-        for parent in contract.parents:
-            _need(parent in contracts, contract.id, f"its parent {parent} does not exist")
-    return MappingProxyType(contracts)
+def _libraries(folders: Iterable[Traversable]) -> Iterable[Traversable]:
+    for folder in folders:
+        if folder.is_dir():
+            libraries = (each for each in folder.iterdir() if each.is_dir())
+            yield from sorted(libraries, key=lambda each: each.name)
 
 
 def read(library: Traversable, file: Traversable) -> Contract:
     """Read one contract file of a library's folder. Raises `Invalid`."""
+    place = Place(str(file))
+    odcs = place.shaped(OpenDataContractStandard, read_yaml(file))
+    contract = _contract(odcs, library, place)
     dataset_id = f"{library.name}.{file.name.removesuffix('.yaml')}"
-    try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-        odcs = OpenDataContractStandard.model_validate(document)
-        contract = _contract(odcs, library)
-    except (yaml.YAMLError, pydantic.ValidationError) as err:
-        raise Invalid(f"the contract {dataset_id} is not well formed: {err}") from err
-    _need(contract.id == dataset_id, dataset_id, f"it calls itself {contract.id}")
-    _check(contract)
+    place.need(
+        contract.id == dataset_id,
+        f"by its place it is {dataset_id}, and it calls itself {contract.id}",
+    )
+    check(contract, place)
     return contract
 
 
-def _contract(odcs: OpenDataContractStandard, library: Traversable) -> Contract:
-    dataset_id = odcs.id or ""
-    _need(bool(odcs.schema_) and len(odcs.schema_ or ()) == 1, dataset_id, "it needs one schema")
+def _contract(odcs: OpenDataContractStandard, library: Traversable, place: Place) -> Contract:
+    place.need(len(odcs.schema_ or ()) == 1, "it needs one schema")
     table = (odcs.schema_ or [SchemaObject()])[0]
-    added = _DatasetProperties.model_validate(_custom(odcs.customProperties))
-    properties = table.properties or []
-    sql = library.joinpath(added.sql).read_text(encoding="utf-8") if added.sql else None
+    added = place.shaped(DatasetProperties, _custom(odcs.customProperties, place))
+    dataset_id, properties = odcs.id or "", table.properties or []
+    scopes = {each.dataset: MappingProxyType(each.scope) for each in added.parents}
+    place.need(len(scopes) == len(added.parents), "a parent is there twice")
     return Contract(
         id=dataset_id,
         version=odcs.version or "",
@@ -149,18 +123,34 @@ def _contract(odcs: OpenDataContractStandard, library: Traversable) -> Contract:
         kind=added.kind,
         cardinality=added.cardinality,
         key=_key(properties),
-        fields=tuple(_field(dataset_id, each) for each in properties),
+        fields=tuple(_field(place.inside(f"field {each.name}"), each) for each in properties),
         subjects=MappingProxyType(added.subjects),
-        parents=tuple(added.parents),
-        sql=sql,
+        parents=tuple(scopes),
+        scopes=MappingProxyType(scopes),
+        sql=_sql(library, added.sql, place),
         relation=added.relation or f"library.{dataset_id.replace('.', '_')}",
-        freshness=_freshness(odcs),
-        quality=tuple(_rule(dataset_id, each) for each in table.quality or []),
+        freshness=_freshness(odcs, place),
+        retention=_retention(odcs, place) if added.kind == "base" else None,
+        quality=tuple(
+            _rule(place.inside(f"rule {each.name}"), each) for each in table.quality or []
+        ),
     )
 
 
-def _custom(properties: Iterable[CustomProperty] | None) -> dict[str, Any]:
-    return {each.property or "": each.value for each in properties or ()}
+def _custom(properties: Iterable[CustomProperty] | None, place: Place) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for each in properties or ():
+        place.need(each.property not in said, f"{each.property} is there twice")
+        said[each.property or ""] = each.value
+    return said
+
+
+def _sql(library: Traversable, name: str | None, place: Place) -> str | None:
+    if name is None:
+        return None
+    file = library.joinpath(name)
+    place.need("/" not in name and file.is_file(), f"its SQL {name} is not beside it")
+    return file.read_text(encoding="utf-8")
 
 
 def _team_name(odcs: OpenDataContractStandard) -> str:
@@ -174,19 +164,35 @@ def _key(properties: Iterable[SchemaProperty]) -> tuple[str, ...]:
     return tuple(each.name or "" for each in keys)
 
 
-def _freshness(odcs: OpenDataContractStandard) -> timedelta:
+def _freshness(odcs: OpenDataContractStandard, place: Place) -> timedelta:
+    promised = _promise(odcs, "freshness", place)
+    if promised is None:
+        raise place.wrong("slaProperties promise no freshness")
+    return promised
+
+
+def _retention(odcs: OpenDataContractStandard, place: Place) -> timedelta:
+    said = _promise(odcs, "retention", place)
+    place.need(said is None or said >= timedelta(days=1), "its retention is less than a day")
+    return RETENTION if said is None else said
+
+
+def _promise(odcs: OpenDataContractStandard, name: str, place: Place) -> timedelta | None:
     for promise in odcs.slaProperties or ():
-        if promise.property == "freshness" and promise.unit == "s":
-            return timedelta(seconds=float(promise.value or 0))
-    raise Invalid(f"the contract {odcs.id} promises no freshness in seconds")
+        if promise.property == name:
+            at = place.inside(f"slaProperties {name}")
+            at.need(promise.unit in SECONDS, f"its unit is not one of {', '.join(SECONDS)}")
+            if not isinstance(promise.value, int | float) or promise.value < 0:
+                raise at.wrong("its value is not a number of such units")
+            return timedelta(seconds=promise.value * SECONDS[promise.unit or ""])
+    return None
 
 
-def _field(dataset_id: str, odcs: SchemaProperty) -> Field:
-    where = f"{dataset_id}.{odcs.name}"
-    added = _FieldProperties.model_validate(_custom(odcs.customProperties))
-    kind, precision, scale = _type(where, odcs)
+def _field(place: Place, odcs: SchemaProperty) -> Field:
+    added = place.shaped(FieldProperties, _custom(odcs.customProperties, place))
+    kind, precision, scale = _type(place, odcs)
     options = odcs.logicalTypeOptions or {}
-    _need(odcs.classification in get_args(Classification), where, "it has no level S1 to S4")
+    place.need(odcs.classification in get_args(Classification), "it has no level S1 to S4")
     return Field(
         name=odcs.name or "",
         type=kind,
@@ -206,32 +212,34 @@ def _field(dataset_id: str, odcs: SchemaProperty) -> Field:
         precision=precision,
         scale=scale,
         description=odcs.description or "",
+        references=MappingProxyType(
+            {kind: Reference(at.dataset, at.column) for kind, at in added.references.items()}
+        ),
+        former_number=added.formerNumber,
     )
 
 
-def _type(where: str, odcs: SchemaProperty) -> tuple[FieldType, int | None, int | None]:
-    _need(odcs.logicalType in TYPES, where, f"its type {odcs.logicalType} is unknown")
+def _type(place: Place, odcs: SchemaProperty) -> tuple[FieldType, int | None, int | None]:
+    place.need(odcs.logicalType in TYPES, f"its type {odcs.logicalType} is unknown")
     kind, physical = TYPES[odcs.logicalType or ""]
     matched = re.fullmatch(physical, odcs.physicalType or "")
     if matched is None:
-        raise Invalid(f"{where}: {odcs.physicalType} cannot carry a {odcs.logicalType}")
+        raise place.wrong(f"{odcs.physicalType} cannot carry a {odcs.logicalType}")
     if kind != "decimal":
         return kind, None, None
     return kind, int(matched[1]), int(matched[2])
 
 
-def _identifier_by(added: _IdentifierByProperty | None) -> IdentifierBy | None:
+def _identifier_by(added: IdentifierByProperty | None) -> IdentifierBy | None:
     if added is None:
         return None
     return IdentifierBy(added.column, MappingProxyType(added.kinds))
 
 
-def _rule(dataset_id: str, odcs: DataQuality) -> Rule:
-    where = f"{dataset_id} rule {odcs.name}"
-    _need(
-        odcs.type == "custom" and odcs.engine == ROW_RULES, where, f"it is not a {ROW_RULES} rule"
-    )
-    _need(odcs.severity in get_args(Severity), where, "its severity is neither error nor warning")
+def _rule(place: Place, odcs: DataQuality) -> Rule:
+    ours = odcs.type == "custom" and odcs.engine == ROW_RULES
+    place.need(ours, f"it is not a {ROW_RULES} rule")
+    place.need(odcs.severity in get_args(Severity), "its severity is neither error nor warning")
     return Rule(
         name=odcs.name or "",
         expression=str(odcs.implementation),
@@ -239,44 +247,3 @@ def _rule(dataset_id: str, odcs: DataQuality) -> Rule:
         dimension=odcs.dimension or "",
         description=odcs.description or "",
     )
-
-
-def _check(contract: Contract) -> None:
-    """A contract keeps its own promises: key, subjects, builds and fields fit together."""
-    columns = set(contract.columns)
-    _need(len(columns) == len(contract.fields), contract.id, "a field is there twice")
-    _need(
-        contract.id.split(".")[0] == contract.library, contract.id, "its domain is not its folder"
-    )
-    _need(bool(contract.key), contract.id, "it has no key")
-    _need(bool(contract.owner and contract.name_zh), contract.id, "it has no owner or no name")
-    for name in contract.key:
-        _need(contract.field(name).required, contract.id, f"its key {name} may be empty")
-    for column in contract.subjects.values():
-        _need(column in columns, contract.id, f"its subject column {column} does not exist")
-    built = contract.kind != "base"
-    _need(built == (contract.sql is not None), contract.id, "only what is built or viewed has SQL")
-    _need((contract.kind == "thematic") == bool(contract.parents), contract.id, "parents misplaced")
-    KINDS["uscc"](contract.authority.code)
-    for field in contract.fields:
-        _check_field(f"{contract.id}.{field.name}", field, columns)
-
-
-def _check_field(where: str, field: Field, columns: set[str]) -> None:
-    withheld = field.share_class == "withheld"
-    _need(
-        withheld == bool(field.withheld_by), where, "what is withheld names its law, and no other"
-    )
-    _need(bool(field.label_zh and field.short_name), where, "it has no Chinese or short name")
-    _need(field.identifier is None or field.identifier in KINDS, where, "unknown identifier kind")
-    _need(
-        field.code_list is None or field.code_list in all_code_lists(), where, "unknown code list"
-    )
-    if field.identifier_by is not None:
-        _need(field.identifier_by.column in columns, where, "the kind's column does not exist")
-        _need(set(field.identifier_by.kinds.values()) <= set(KINDS), where, "unknown kind")
-
-
-def _need(holds: bool, where: str, otherwise: str) -> None:
-    if not holds:
-        raise Invalid(f"the contract {where}: {otherwise}")

@@ -1,0 +1,80 @@
+"""What Yizhan adds to the Open Data Contract Standard, as `customProperties` spell it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from schemas.contract import Cardinality, Kind, ShareClass
+
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+DatasetId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class AuthorityProperty(_Strict):
+    """The one source, by code and name."""
+
+    code: str
+    name: str
+
+
+class ParentProperty(_Strict):
+    """A parent, and which of its columns are which of ours; left out where names agree."""
+
+    dataset: DatasetId
+    scope: dict[Word, Word] = Field(default_factory=dict)
+
+
+class DatasetProperties(_Strict):
+    """What is added to a dataset. A parent may be a plain id."""
+
+    kind: Kind
+    cardinality: Cardinality
+    sourceAuthority: AuthorityProperty
+    subjects: dict[str, Word]
+    parents: list[Annotated[ParentProperty, BeforeValidator(lambda said: _parent(said))]] = []
+    sql: str | None = None
+    relation: str | None = None
+
+
+def _parent(said: Any) -> Any:
+    return {"dataset": said} if isinstance(said, str) else said
+
+
+class IdentifierByProperty(_Strict):
+    """The column that tells a number's kind, and what its codes mean."""
+
+    column: Word
+    kinds: dict[str, str]
+
+
+class ReferenceProperty(_Strict):
+    """The column of another dataset that should know the value."""
+
+    dataset: DatasetId
+    column: Word
+
+
+def _references(said: Any) -> Any:
+    return {None: said} if isinstance(said, dict) and "dataset" in said else said
+
+
+References = Annotated[dict[str | None, ReferenceProperty], BeforeValidator(_references)]
+
+
+class FieldProperties(_Strict):
+    """What is added to a field. `references` is one, or one for each code of `identifierBy`."""
+
+    shortName: str
+    shareClass: ShareClass
+    withheldBy: str | None = None
+    identifier: str | None = None
+    identifierBy: IdentifierByProperty | None = None
+    codeList: str | None = None
+    references: References = Field(default_factory=dict)
+    formerNumber: bool = False
