@@ -19,7 +19,8 @@ import orjson
 from exchange import forms, grants, resources
 from exchange.decide import Allowed, Question, Rule, decide
 from exchange.forms import Value, Verdict
-from exchange.grants import Claimed
+from exchange.grants import Claimed, Named
+from exchange.identity.resolving import spelled
 from exchange.ledger import accesses as log
 from exchange.ledger.accesses import Access
 from exchange.ledger.entries import Call, Decision, Entry, begun, hashed, sealed
@@ -83,9 +84,22 @@ class Comparison:
     verdicts: Mapping[str, Verdict]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Whom a call is about: the one number, and others that rows may be kept under."""
+
+    subject: Subject
+    also: tuple[str, ...]
+
+    @property
+    def everyone(self) -> tuple[Subject, ...]:
+        """The subject under each of its numbers."""
+        return self.subject, *(Subject(self.subject.type, number) for number in self.also)
+
+
 # Given a connection, the resolved subject and what is allowed: the result, and the bytes of it that
 # the ledger keeps a keyed digest of (none when nothing was found).
-LookUp = Callable[[Any, Subject, Allowed], Awaitable[tuple[Result, bytes]]]
+LookUp = Callable[[Any, Known, Allowed], Awaitable[tuple[Result, bytes]]]
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,7 @@ class Answering:
         question = Question(bearer.client, resource, Mode.QUERY, tuple(fields), authority)
 
         async def look_up(
-            conn: Any, known: Subject, allowed: Allowed
+            conn: Any, known: Known, allowed: Allowed
         ) -> tuple[dict[str, Value], bytes]:
             rows = await _rows(conn, resource, known, allowed)
             shown = forms.values(resources.find(resource), allowed, rows)
@@ -147,7 +161,7 @@ class Answering:
         question = Question(bearer.client, resource, Mode.VERIFY, tuple(claims), authority)
 
         async def look_up(
-            conn: Any, known: Subject, allowed: Allowed
+            conn: Any, known: Known, allowed: Allowed
         ) -> tuple[dict[str, Verdict], bytes]:
             rows = await _rows(conn, resource, known, allowed)
             verdicts = forms.verdicts(claims, rows)
@@ -163,8 +177,9 @@ class Answering:
         itself in it."""
         question = Question(bearer.client, ACCESSES, Mode.QUERY, ("accesses",), authority)
 
-        async def look_up(conn: Any, known: Subject, _: Allowed) -> tuple[list[Access], bytes]:
-            found = await log.accesses(conn, hashed(self.subject_key, known))
+        async def look_up(conn: Any, known: Known, _: Allowed) -> tuple[list[Access], bytes]:
+            hashes = [hashed(self.subject_key, each) for each in known.everyone]
+            found = await log.accesses_of_all(conn, hashes)
             return found, b"%d" % len(found) if found else b""
 
         return await self._serve(bearer, question, subject, look_up)
@@ -192,21 +207,21 @@ class Answering:
 
     async def _judge(
         self, conn: Any, call: Call, bearer: Bearer, question: Question, subject: Subject
-    ) -> tuple[Subject, Allowed]:
+    ) -> tuple[Known, Allowed]:
         """Who is it about, and may it be answered: the subject's one name, and what is allowed."""
         checked = resources.normalised(subject)
         unfit = _unfit(question, subject)
         if not unfit:  # else what was sent may be anything, and stays out of the ledger
             call.resource, call.fields = question.resource, question.fields
             self._note_subject(call, checked or subject)
-        alias = (resources.IDENTIFIERS.get(subject.type, ""), subject.id.strip())
-        claimed = await grants.claim(conn, question, bearer.kid, bearer.proof, alias)
+        named = _named(subject, checked)
+        claimed = await grants.claim(conn, question, bearer.kid, bearer.proof, named)
         _check_standing(claimed)
         if unfit:
             raise unfit
-        known = _resolved(claimed, subject, checked)
-        if known != checked:
-            self._note_subject(call, known)
+        known = _known(claimed, subject)
+        if known.subject != checked:
+            self._note_subject(call, known.subject)
         return known, await self._decide(conn, call, question, claimed)
 
     async def _decide(self, conn: Any, call: Call, question: Question, claimed: Claimed) -> Allowed:
@@ -287,15 +302,18 @@ def _check_standing(claimed: Claimed) -> None:
             raise Unauthenticated("the caller does not stand", zh="调用方身份无效", rule=rule)
 
 
-def _resolved(claimed: Claimed, subject: Subject, checked: Subject | None) -> Subject:
-    """The subject's one name: what an alias stands for, or the identifier itself."""
-    if len(claimed.resolved) > 1:
-        raise _does_not_fit("the identifier stands for more than one subject", "subject-ambiguous")
-    if claimed.resolved:
-        return Subject(subject.type, claimed.resolved[0])
-    if checked is None:
+def _named(subject: Subject, checked: Subject | None) -> Named:
+    kind = resources.IDENTIFIERS.get(subject.type, "")
+    return Named(kind, spelled(subject.id), checked.id if checked else None)
+
+
+def _known(claimed: Claimed, subject: Subject) -> Known:
+    """The subject's one name: what its aliases lead to, or the identifier itself."""
+    if claimed.subject is None:
         raise _does_not_fit("the subject's identifier fails its check", "subject-invalid")
-    return checked
+    if not claimed.subject:
+        raise _does_not_fit("the identifier stands for more than one subject", "subject-ambiguous")
+    return Known(Subject(subject.type, claimed.subject), claimed.also)
 
 
 async def _from_source(looked_up: Awaitable[Result]) -> Result:
@@ -308,12 +326,15 @@ async def _from_source(looked_up: Awaitable[Result]) -> Result:
         ) from None
 
 
-async def _rows(conn: Any, resource: str, subject: Subject, allowed: Allowed) -> list[Any]:
+async def _rows(conn: Any, resource: str, known: Known, allowed: Allowed) -> list[Any]:
+    subject, only = known.subject, allowed.row_filter
     statement = resources.look_up(
-        resource, subject.type, allowed.fields, tuple(sorted(allowed.row_filter))
+        resource, subject.type, allowed.fields, tuple(sorted(only)), bool(known.also)
     )
-    arguments = statement.arguments(subject.id, allowed.row_filter)
+    arguments = statement.arguments(subject.id, only, known.also)
     rows: list[Any] = await conn.fetch(statement.sql, *arguments)
     if len(rows) > resources.MOST_ROWS:
         raise CallRefused("the answer is too large for a query", rule="answer-too-large")
+    if known.also and resources.find(resource).cardinality == "one":
+        return rows[:1]  # the one under the subject's own number, when there is one
     return rows

@@ -38,6 +38,11 @@ WITH fresh AS (
              + ($7 = ANY (g.bases))::int + ($8 = ANY (g.items))::int
              + (g.fields ?& $9::text[])::int DESC, g.valid_from DESC, g.id
     LIMIT 1
+), meant AS (
+    SELECT coalesce(
+        (SELECT coalesce(c.subject, '') FROM library.canonical c
+         WHERE c.kind = $10 AND c.number IN ($11, $12) ORDER BY c.number = $11 DESC LIMIT 1),
+        $12) AS subject
 ), spent AS (
     UPDATE hub.grant_spend s SET
         minute = greatest(s.minute, date_trunc('minute', now())),
@@ -53,11 +58,12 @@ WITH fresh AS (
 )
 SELECT now() AS at, caller.active, caller.keyed, caller.fresh,
        (SELECT r.offered FROM hub.resource r WHERE r.code = $4) AS offered,
-       (SELECT array_agg(a.subject) FROM library.alias a
-        WHERE a.kind = $10 AND a.alias = $11) AS resolved,
+       meant.subject AS subject,
+       (SELECT array_agg(o.number) FROM library.canonical o
+        WHERE o.kind = $10 AND o.subject = meant.subject AND length(o.number) = length(o.subject)
+       ) AS also,
        chosen.*, spent.*
-FROM (SELECT) AS one
-LEFT JOIN caller ON true LEFT JOIN chosen ON true LEFT JOIN spent ON true
+FROM meant LEFT JOIN caller ON true LEFT JOIN chosen ON true LEFT JOIN spent ON true
 """
 REFUND = "UPDATE hub.grant_spend SET uses = uses - 1 WHERE grant_id = $1"
 
@@ -73,8 +79,21 @@ class Connection(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """Whom a call asks about: the kind of number, as it was typed, and in its standard form."""
+
+    kind: str
+    typed: str
+    checked: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
-    """What the database said of a call: who stands, what was claimed, who the subject is."""
+    """What the database said of a call: who stands, what was claimed, who the subject is.
+
+    `subject` is what the number asked by stands for: nothing when it is neither right nor known,
+    empty when it stands for several. `also` are other numbers of that subject.
+    """
 
     at: datetime
     active: bool
@@ -83,7 +102,8 @@ class Claimed:
     withdrawn: bool
     grant: Grant | None
     spent: Spent
-    resolved: tuple[str, ...]
+    subject: str | None
+    also: tuple[str, ...]
 
 
 async def claim(
@@ -91,7 +111,7 @@ async def claim(
     question: Question,
     kid: str | None,
     proof: bytes | None,
-    alias: tuple[str, str],
+    named: Named,
 ) -> Claimed:
     """Read the grant and claim its quota for one call. A call that is refused afterwards has
     counted for the minute and the day; see `refund` for the uses."""
@@ -107,7 +127,9 @@ async def claim(
         asked.basis,
         asked.item,
         list(question.fields),
-        *alias,
+        named.kind,
+        named.typed,
+        named.checked,
     )
     assert row is not None
     return Claimed(
@@ -118,7 +140,8 @@ async def claim(
         withdrawn=row["offered"] is False,
         grant=_grant(row) if row["id"] else None,
         spent=Spent(row["minute_calls"] or 0, row["day_calls"] or 0, row["uses"] or 0),
-        resolved=tuple(dict.fromkeys(row["resolved"] or ())),
+        subject=row["subject"],
+        also=tuple(row["also"] or ()),
     )
 
 

@@ -7,7 +7,7 @@ in it is a parameter. Who may ask is no business of this module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -38,10 +38,13 @@ class Statement:
     sql: str
     parameters: tuple[str, ...]
 
-    def arguments(self, subject: str, row_filter: Mapping[str, tuple[str, ...]]) -> list[object]:
+    def arguments(
+        self, subject: str, row_filter: Mapping[str, tuple[str, ...]], also: Sequence[str] = ()
+    ) -> list[object]:
         """The values of the parameters for one call."""
+        known: dict[str, object] = {"subject": subject, "numbers": [subject, *also]}
         return [
-            subject if name == "subject" else list(row_filter[name.removeprefix("only_")])
+            known[name] if name in known else list(row_filter[name.removeprefix("only_")])
             for name in self.parameters
         ]
 
@@ -78,16 +81,26 @@ def normalised(subject: Subject) -> Subject | None:
 
 @lru_cache(maxsize=1024)
 def look_up(
-    code: str, subject_type: str, fields: tuple[str, ...], filtered: tuple[str, ...]
+    code: str,
+    subject_type: str,
+    fields: tuple[str, ...],
+    filtered: tuple[str, ...],
+    several: bool = False,
 ) -> Statement:
-    """The statement that reads `fields` of one subject's rows, and since when they stand."""
+    """The statement that reads `fields` of one subject's rows, and since when they stand.
+
+    `several` is for a subject with other numbers: rows under its own number come first.
+    """
     described = find(code)
     relation = _relation(described)
     of_subject = relation.c[described.subjects[subject_type]]
     query = (
         sa.select(*(relation.c[name] for name in fields), _as_of(described, relation))
-        .where(of_subject == sa.bindparam("subject", type_=sa.Text))
-        .order_by(*(relation.c[name] for name in described.key))
+        .where(_named(of_subject, several))
+        .order_by(
+            *([(of_subject == _SUBJECT).desc()] if several else []),
+            *(relation.c[name] for name in described.key),
+        )
         .limit(sa.literal_column(str(MOST_ROWS + 1)))
     )
     for column in filtered:
@@ -95,6 +108,15 @@ def look_up(
         query = query.where(sa.cast(relation.c[column], sa.Text) == sa.any_(allowed))
     compiled = query.compile(dialect=_DIALECT)
     return Statement(str(compiled), tuple(compiled.positiontup or ()))
+
+
+_SUBJECT = sa.bindparam("subject", type_=sa.Text)
+
+
+def _named(column: sa.ColumnElement[Any], several: bool) -> sa.ColumnElement[bool]:
+    if several:
+        return column == sa.any_(sa.bindparam("numbers", type_=sa.ARRAY(sa.Text)))
+    return column == _SUBJECT
 
 
 def _relation(described: Contract) -> sa.FromClause:

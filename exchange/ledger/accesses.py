@@ -52,6 +52,14 @@ async def accesses(conn: Connection, subject: bytes, most: int = MOST) -> list[A
     return [_access(row) for row in await conn.fetch(READ, subject, most)]
 
 
+async def accesses_of_all(
+    conn: Connection, subjects: Sequence[bytes], most: int = MOST
+) -> list[Access]:
+    """The calls about one subject under each of its numbers, the newest first."""
+    found = [access for each in subjects for access in await accesses(conn, each, most)]
+    return sorted(found, key=lambda access: access.at, reverse=True)[:most]
+
+
 def _access(row: Mapping[str, Any]) -> Access:
     said = orjson.loads(row["body"])
     names = ("client", "resource", "deed", "purpose", "basis", "item", "case", "officer", "rule")
