@@ -1,44 +1,46 @@
-"""A collection of an HTTP API: tokens, pages by opaque cursor, a rate limit, a 503 now and then.
+"""A collection of an HTTP API: JSON records in pages, by number, by cursor or by link.
 
-    POST {base}/oauth/token                              client credentials → access_token
-    GET  {base}/v1/{collection}/position                 {"position": 17}
-    GET  {base}/v1/{collection}?since=&until=            {"rows": [{…}], "next": "…" | null}
-    GET  {base}/v1/{collection}?cursor=…                 the page after
-    GET  {base}/v1/{collection}/totals?since=&until=     {"rows": n, "buckets": [[n, sum], …]}
+Windows are closed stretches where the API has them: between two positions (what lies between them
+never changes again) or between two moments of the source's clock, looking back a little for rows
+that were committed late. Without either, every pull is a whole snapshot. Addresses hold positions,
+moments and cursors, nothing of a person.
 
-A position is the number of the collection's last change; what lies between two positions never
-changes again. Without `since` a row comes once, as it was at `until`; with it every change comes,
-with `_op` and `_seq`. Addresses hold positions and cursors, nothing of a person.
+The first leg of reconciliation is the API's own: an endpoint of totals, or the total that its
+pages tell. An API that has neither is counted by us as its rows come, and the notice `own_count`
+says so: then only landing is proved, not that the source sent everything.
 
-429 is obeyed (Retry-After; when that is long the pull ends, and a later one goes on), 503 and a
-broken line are tried again with growing pauses, an expired token is renewed once. Redirects are
-not followed: the manifest's host is the only one we speak to.
+A run that died goes on behind the last complete page where its window still stands; when that is,
+and why a plain numbered snapshot begins anew instead, is told in `http_spool`.
+
+It will not follow a redirect or a link to another host, guess at rows that are not flat, or repair
+what a source sends.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
-import httpx
 import pyarrow as pa
 
-from connectors.feeds.http_settings import HttpPages
+from connectors.feeds import http_windows as windows
+from connectors.feeds.http_credentials import credentials_of
+from connectors.feeds.http_json import MISSING, at, whole
+from connectors.feeds.http_paging import Pages, Said, Turn
+from connectors.feeds.http_reading import Count, Reading
+from connectors.feeds.http_records import Batches, Changes, Form, Record
+from connectors.feeds.http_settings import ByCursor, ByLink, ByPosition, ByTime, HttpPages
+from connectors.feeds.http_spool import Spool
+from connectors.feeds.http_wire import Line, Question
 from connectors.feeds.manifest import Manifest
-from connectors.feeds.source import OPERATION, SEQUENCE, Totals, TransientFailure, Window
+from connectors.feeds.source import Totals, Window
 
 ATTEMPTS = 6
-FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 30.0
-PAGE_LIMIT = 64 << 20
-"""Bytes of one answer beyond which the source is taken to be wrong."""
-
-_TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
+SKEW_S = 60
+"""Between our clock and the source's; more is worth a notice."""
 
 
 class PagesFeed:
@@ -46,222 +48,187 @@ class PagesFeed:
 
     @classmethod
     def opened(cls, manifest: Manifest, secrets: Mapping[str, str]) -> PagesFeed:
-        """Open the collection; the first question fetches a token."""
-        settings = manifest.feed
-        assert isinstance(settings, HttpPages)
-        return cls(
-            manifest,
-            base_url=manifest.secret(secrets, settings.base_url),
-            credentials=(
-                manifest.secret(secrets, settings.client_id),
-                manifest.secret(secrets, settings.client_secret),
-            ),
-        )
+        """Open the collection; nothing is asked yet. Raises `PermanentFailure`."""
+        return cls(manifest, secrets)
 
     def __init__(
         self,
         manifest: Manifest,
+        secrets: Mapping[str, str],
         *,
-        base_url: str,
-        credentials: tuple[str, str],
         sleep: Callable[[float], None] = time.sleep,
-        transport: httpx.BaseTransport | None = None,
     ) -> None:
         assert isinstance(manifest.feed, HttpPages)
         self._manifest = manifest
-        self._collection = f"/v1/{manifest.feed.collection}"
-        self._credentials = credentials
-        self._sleep = sleep
-        self._token: str | None = None
-        self._notices: Counter[str] = Counter()
-        self._client = httpx.Client(
-            base_url=base_url, timeout=30, follow_redirects=False, transport=transport
+        self._settings = manifest.feed
+        credentials = credentials_of(manifest, self._settings, secrets)
+        self._line = Line(
+            manifest, self._settings, secrets, credentials, attempts=ATTEMPTS, sleep=sleep
         )
+        self._spool = _spool(manifest, secrets)
+        self._count = Count(manifest.source)
 
     def plan(self, cursor: str | None) -> Window | None:
-        """Everything up to now if there is no cursor yet, else what has changed since."""
-        position = _whole(self._ask(f"{self._collection}/position").get("position"))
-        if position is None:
-            raise self._manifest.wrong("the position is no number")
-        if cursor is None:
-            return Window("snapshot", None, str(position))
-        return Window("changes", cursor, str(position)) if position > int(cursor) else None
+        """What is new after `cursor`; the window of a read that was killed, if it still stands."""
+        if self._spool and (begun := self._spool.window(cursor)):
+            self._line.note("read_resumed")
+            return begun
+        window = self._planned(cursor)
+        if window and self._spool:
+            self._begin(self._spool, window, cursor)
+        return window
 
     def read(self, window: Window) -> Iterator[pa.RecordBatch]:
         """The window's rows, a batch a page."""
-        schema: pa.Schema | None = None
-        query = _bounds(window)
-        while True:
-            page = self._ask(self._collection, query)
-            if rows := self._rows(page):
-                schema = schema or self._schema(rows, window)
-                yield self._batch(rows, schema)
-            cursor = page.get("next")
-            if cursor is None:
-                return
-            if query.get("cursor") == str(cursor):
-                raise self._manifest.wrong("a page names the same cursor as the page before")
-            query = {"cursor": str(cursor)}
+        with self._count.reading():
+            reading = self._reading(window, self._spool)
+            yield from reading.rows()
+            self._count.counted(reading.watch)
+            if self._count.own and self._settings.totals is None:
+                self._line.note("own_count")
 
     def totals(self, window: Window) -> Totals:
-        """The API's own count and buckets."""
-        said = self._ask(f"{self._collection}/totals", _bounds(window))
-        rows, pairs = _whole(said.get("rows")), said.get("buckets")
-        buckets = tuple((_whole(count), _whole(total)) for count, total in pairs or ())
-        if rows is None or len(buckets) != 256:
+        """The API's own count and buckets, or what its pages said."""
+        asked = self._settings.totals
+        if asked is None:
+            return self._count.totals()
+        said = self._line.ask(Question(asked.path, self._bounds(window))).document
+        rows = whole(at(said, asked.rows))
+        if rows is None:
             raise self._manifest.wrong("the totals are no totals")
-        return Totals(
-            rows=rows, buckets=tuple((count or 0, total or 0) for count, total in buckets)
-        )
+        pairs = MISSING if asked.buckets is None else at(said, asked.buckets)
+        return Totals(rows=rows, buckets=None if pairs is MISSING else self._buckets(pairs))
+
+    def sample(self, limit: int) -> pa.Table:
+        """The first rows."""
+        window = self._planned(None)
+        reading = self._reading(window, None) if window else None
+        if reading is None or limit < 1:
+            return _table([], self._manifest)
+        found, rows = [], 0
+        for batch in reading.rows():
+            found.append(batch)
+            rows += batch.num_rows
+            if rows >= limit:
+                break
+        return _table(found, self._manifest).slice(0, limit)
 
     def notices(self) -> Mapping[str, int]:
-        """How many 429 and 503 were met, and how often anything was tried again."""
-        return dict(self._notices)
+        """How many 429 and 503 were met, how often anything was tried again, and the like."""
+        return self._line.notices()
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._line.close()
 
-    def _ask(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """GET until there is an answer. Raises `TransientFailure` or `PermanentFailure`."""
-        renewed = False
-        for pause in self._pauses():
-            token = self._token or self._fetched()
-            headers = {"Authorization": f"Bearer {token}"}
-            answer = self._sent("GET", path, params=dict(query or {}), headers=headers)
-            if answer is not None and answer.status_code == 401 and not renewed:
-                renewed, self._token = True, None
-                continue
-            if answer is not None and answer.status_code not in _TRY_AGAIN:
-                return self._understood(answer)
-            self._wait(answer, pause)
-        raise self._gave_up()
-
-    def _fetched(self) -> str:
-        """A token for our credentials."""
-        client_id, client_secret = self._credentials
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": client_id,
-            "client_secret": client_secret,
-        }
-        for pause in self._pauses():
-            answer = self._sent("POST", "/oauth/token", data=form)
-            if answer is not None and answer.status_code not in _TRY_AGAIN:
-                self._token = str(self._understood(answer).get("access_token", ""))
-                return self._token
-            self._wait(answer, pause)
-        raise self._gave_up()
-
-    def _sent(self, method: str, path: str, **rest: Any) -> httpx.Response | None:
-        """One exchange; None when the line broke."""
+    def _begin(self, spool: Spool, window: Window, cursor: str | None) -> None:
         try:
-            with self._client.stream(method, path, **rest) as answer:
-                return self._received(answer)
-        except httpx.TransportError:
-            self._notices["line_broken"] += 1
+            spool.begin(window, cursor)
+        except OSError:  # nowhere to keep pages: a killed run begins anew
+            self._spool = None
+
+    def _planned(self, cursor: str | None) -> Window | None:
+        now = datetime.now(UTC)
+        match self._settings.window:
+            case None:
+                return windows.snapshot(now)
+            case ByPosition(path=path, at=place):
+                position = whole(at(self._line.ask(Question(path)).document, place))
+                if position is None:
+                    raise self._manifest.wrong("the position is no number")
+                return windows.between_positions(self._manifest, cursor, position)
+            case ByTime():
+                return self._planned_by_time(cursor, now)
+
+    def _planned_by_time(self, cursor: str | None, now: datetime) -> Window | None:
+        """Look at the first page: its Date is the source's clock, and it may be empty."""
+        far = Window("changes" if cursor else "snapshot", cursor, windows.written(now))
+        pages = Pages(self._manifest, self._settings.paging, self._asked(far))
+        turn = pages.first()
+        answer = self._line.ask(Question(self._settings.path, turn.query))
+        theirs = answer.date or now
+        if abs((theirs - now).total_seconds()) > SKEW_S:
+            self._line.note("clock_skew")
+        window = windows.between_moments(self._manifest, cursor, theirs)
+        if cursor is not None and not self._records(answer.document):
             return None
+        return window
 
-    def _received(self, answer: httpx.Response) -> httpx.Response:
-        body = bytearray()
-        for chunk in answer.iter_bytes():
-            body += chunk
-            if len(body) > PAGE_LIMIT:
-                raise self._manifest.wrong(f"an answer is longer than {PAGE_LIMIT >> 20} MB")
-        return httpx.Response(
-            answer.status_code, headers=_plain(answer.headers), content=bytes(body)
+    def _reading(self, window: Window, spool: Spool | None) -> Reading:
+        changes = None
+        if window.mode == "changes":
+            changes = Changes(
+                self._manifest,
+                self._settings.operation,
+                self._settings.operations,
+                self._settings.sequence,
+            )
+        pages = Pages(self._manifest, self._settings.paging, self._asked(window))
+        form = Form(self._settings.fields, self._settings.ignores, self._settings.omits_null)
+        return Reading(
+            self._manifest,
+            self._settings.paging,
+            pages,
+            lambda turn: self._page(turn, pages),
+            Batches(self._manifest, form, changes.marks if changes else ()),
+            changes,
+            spool,
         )
 
-    def _wait(self, answer: httpx.Response | None, pause: float) -> None:
-        if answer is not None:
-            self._notices[f"http_{answer.status_code}"] += 1
-            pause = _retry_after(answer, pause)
-        if pause > LONGEST_PAUSE:
-            raise TransientFailure(f"{self._manifest.source}: asks us to wait {pause:.0f} s")
-        self._notices["retries"] += 1
-        self._sleep(pause)
+    def _page(self, turn: Turn, pages: Pages) -> tuple[Sequence[Record], Said]:
+        question = Question(self._settings.path, turn.query, link=turn.url)
+        answer = self._line.ask(question, missing=pages.may_be_missing(turn))
+        if answer.status == 404:
+            return [], Said(0, missing=True)
+        records = self._records(answer.document)
+        return records, Said(len(records), answer.document, answer.headers.get("link", ""))
 
-    def _pauses(self) -> Sequence[float]:
-        return [FIRST_PAUSE * 2**attempt for attempt in range(ATTEMPTS)]
-
-    def _gave_up(self) -> TransientFailure:
-        return TransientFailure(
-            f"{self._manifest.source}: no answer after {ATTEMPTS} tries "
-            f"({', '.join(f'{kind} {count}' for kind, count in sorted(self._notices.items()))})"
-        )
-
-    def _understood(self, answer: httpx.Response) -> dict[str, Any]:
-        if answer.status_code != 200:
-            raise self._manifest.wrong(f"the API answers {answer.status_code}")
-        try:
-            # Numbers stay the text that the source wrote: 89.50 is not 89.5.
-            found = json.loads(answer.content, parse_float=str, parse_int=str, parse_constant=str)
-        except (ValueError, RecursionError):
-            raise self._manifest.wrong("the API's answer is no JSON") from None
-        if not isinstance(found, dict):
-            raise self._manifest.wrong("the API's answer is no object")
+    def _records(self, document: object) -> list[Record]:
+        found = at(document, self._settings.records)
+        if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+            raise self._manifest.wrong(
+                f"a row is not flat text: {self._settings.records} holds no list of objects"
+            )
         return found
 
-    def _rows(self, page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        rows = page.get("rows")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise self._manifest.wrong("a row is not flat text")
-        return rows
+    def _asked(self, window: Window) -> dict[str, str]:
+        return {**self._settings.query, **self._bounds(window)}
 
-    def _schema(self, rows: Sequence[Mapping[str, Any]], window: Window) -> pa.Schema:
-        """The first page's columns, the agreed ones first; every later row must have the same."""
-        marks = [OPERATION, SEQUENCE] if window.mode == "changes" else []
-        agreed = [*self._manifest.source_columns, *marks]
-        names = {name for row in rows for name in row}
-        ordered = [name for name in agreed if name in names]
-        ordered += sorted(names - set(agreed))
-        if missing := set(marks) - names:
-            raise self._manifest.wrong(f"changes come without {', '.join(sorted(missing))}")
-        types = {SEQUENCE: pa.int64()} if marks else {}
-        return pa.schema([(name, types.get(name, pa.string())) for name in ordered])
+    def _bounds(self, window: Window) -> dict[str, str]:
+        match self._settings.window:
+            case ByPosition(since=since, until=until):
+                return dict(windows.positions(since, until, window))
+            case ByTime() as by_time:
+                return windows.bounds(by_time, window)
+            case _:
+                return {}
 
-    def _batch(self, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
-        if odd := {name for row in rows for name in row} - set(schema.names):
-            raise self._manifest.wrong(f"a later page brings new columns: {', '.join(sorted(odd))}")
+    def _buckets(self, pairs: Any) -> tuple[tuple[int, int], ...]:
         try:
-            columns = [
-                pa.array([_text(row.get(name)) for row in rows], pa.string()).cast(kind)
-                for name, kind in zip(schema.names, schema.types, strict=True)
-            ]
-        except (pa.ArrowException, TypeError, AttributeError):
-            raise self._manifest.wrong("a row is not flat text") from None
-        return pa.RecordBatch.from_arrays(columns, schema=schema)
+            found = tuple((whole(count), whole(total)) for count, total in pairs)
+        except (TypeError, ValueError):
+            found = ()
+        sums = tuple((a, b) for a, b in found if a is not None and b is not None)
+        if len(sums) != 256:
+            raise self._manifest.wrong("the totals are no totals")
+        return sums
 
 
-def _bounds(window: Window) -> dict[str, str]:
-    since = {} if window.mode == "snapshot" else {"since": str(window.start)}
-    return {**since, "until": window.end}
+def _spool(manifest: Manifest, secrets: Mapping[str, str]) -> Spool | None:
+    """Where pages are kept, if they may be: see `http_spool`."""
+    settings, home = manifest.feed, secrets.get("YIZHAN_HOME")
+    assert isinstance(settings, HttpPages)
+    names = [name for name in (settings.client_secret, *settings.headers.values()) if name]
+    stands = isinstance(settings.paging, ByCursor | ByLink) or isinstance(
+        settings.window, ByPosition
+    )
+    if not home or not names or not stands:
+        return None
+    secret = "\n".join(manifest.secret(secrets, name) for name in names)
+    return Spool(Path(home) / "pages", manifest.source, secret)
 
 
-def _text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    raise TypeError("a cell holds a list or an object")
-
-
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
-
-
-def _retry_after(answer: httpx.Response, otherwise: float) -> float:
-    """Seconds to wait: RFC 9110 10.2.3 allows a number or a date."""
-    said = answer.headers.get("Retry-After", "")
-    if said.isascii() and said.isdigit():
-        return float(said)
-    try:
-        until = parsedate_to_datetime(said)
-        return max(0.0, (until - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return otherwise
-
-
-def _plain(headers: httpx.Headers) -> dict[str, str]:
-    kept = ("content-type", "retry-after")
-    return {name: headers[name] for name in kept if name in headers}
+def _table(batches: list[pa.RecordBatch], manifest: Manifest) -> pa.Table:
+    if not batches:
+        return pa.table({name: pa.array([], pa.string()) for name in manifest.source_columns})
+    return pa.Table.from_batches(batches)
