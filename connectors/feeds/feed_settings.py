@@ -7,6 +7,7 @@ the unions that `manifest.py` puts together: `SqlSettings`, `FileSettings`, `Htt
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -14,9 +15,17 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from connectors.feeds.source import Operation
 
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Every = Annotated[str, StringConstraints(pattern=r"^[1-9]\d*[smhd]$")]
 Operations = Mapping[str, Operation]
 
 SAME: Operations = {"I": "I", "U": "U", "D": "D"}
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def interval(every: str) -> timedelta:
+    """The time that an `Every`, such as 15s, 1m, 2h or 1d, says."""
+    return timedelta(seconds=int(every[:-1]) * _SECONDS[every[-1]])
 
 
 class Strict(BaseModel):

@@ -16,19 +16,17 @@ from typing import Annotated
 import yaml
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from connectors.feeds.feed_settings import Strict
+from connectors.feeds.feed_settings import Every, Strict, interval
 from connectors.feeds.file_settings import FileSettings
 from connectors.feeds.http_settings import HttpSettings
 from connectors.feeds.source import PermanentFailure
 from connectors.feeds.sql_settings import SqlSettings
 from schemas.errors import Invalid
 
-_EVERY = re.compile(r"^([1-9]\d*)([smhd])$")
+_EVERY = re.compile(r"^[1-9]\d*[smhd]$")
 _CRON = re.compile(r"^\S+( \S+){4}$")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 SourceId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
-Every = Annotated[str, StringConstraints(pattern=_EVERY.pattern)]
 Ratio = Annotated[Decimal, Field(ge=0, le=1)]
 
 
@@ -54,7 +52,7 @@ class Expected(Strict):
     @property
     def interval(self) -> timedelta:
         """The longest time between two batches."""
-        return _interval(self.every)
+        return interval(self.every)
 
 
 class Manifest(Strict):
@@ -90,7 +88,7 @@ class Manifest(Strict):
     @property
     def interval(self) -> timedelta | None:
         """How often to look, or None when the schedule is a cron expression."""
-        return _interval(self.schedule) if _EVERY.match(self.schedule) else None
+        return interval(self.schedule) if _EVERY.match(self.schedule) else None
 
     def wrong(self, what: str) -> PermanentFailure:
         """A permanent failure of this source that says whom to call."""
@@ -113,10 +111,6 @@ class Manifest(Strict):
         if not _EVERY.match(self.schedule) and not _CRON.match(self.schedule):
             raise ValueError("schedule is neither like 15s, 1m, 2h nor a cron expression")
         return self
-
-
-def _interval(every: str) -> timedelta:
-    return timedelta(seconds=int(every[:-1]) * _SECONDS[every[-1]])
 
 
 def load_manifest(path: Path) -> Manifest:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 
 import psycopg
+import pyarrow as pa
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from connectors.feeds import (
     Feed,
@@ -19,6 +22,8 @@ from connectors.feeds import (
     open_feed,
     sql_changes,
 )
+from connectors.feeds.checksum import buckets
+from connectors.feeds.sql_table import SOURCE_TYPE
 from connectors.testkit.city import City, population
 from tests.connectors.feeds.conftest import Police
 from tests.connectors.feeds.pulling import pull
@@ -62,6 +67,46 @@ class TestSnapshot:
 
         assert rows == feed.totals(window).rows
 
+    def test_totals_are_computed_beside_the_reading(
+        self, feed: Feed, manifest: Manifest, police: Police, city: City
+    ) -> None:
+        """In another thread, while rows stream, of the very rows that stream."""
+        window = feed.plan(None)
+        assert window is not None
+        reading = feed.read(window)
+        batches = [next(reading)]
+        population.strike(police.clerk, city.truth.cast.buyer.resident_id)
+
+        with ThreadPoolExecutor(1) as pool:
+            totals = pool.submit(feed.totals, window).result(timeout=30)
+        batches.extend(reading)
+
+        assert totals.buckets == buckets(batches, manifest.source_columns)
+
+    def test_totals_may_be_asked_first(
+        self, feed: Feed, manifest: Manifest, police: Police, city: City
+    ) -> None:
+        """Whoever comes first holds the state for both."""
+        window = feed.plan(None)
+        assert window is not None
+        with ThreadPoolExecutor(1) as pool:
+            totals = pool.submit(feed.totals, window).result(timeout=30)
+        population.strike(police.clerk, city.truth.cast.buyer.resident_id)
+
+        assert totals.buckets == buckets(feed.read(window), manifest.source_columns)
+
+    def test_a_retyped_column_is_seen_in_its_field(self, feed: Feed, police: Police) -> None:
+        """Text stays text; the type that the source declares comes beside it."""
+        with psycopg.connect(police.clerk) as clerk:
+            clerk.execute('ALTER TABLE rkk.ryjbxx ALTER "CSRQ" TYPE timestamp')
+
+        window = feed.plan(None)
+        assert window is not None
+        schema = next(iter(feed.read(window))).schema
+
+        assert pa.string() == schema.field("CSRQ").type
+        assert b"timestamp without time zone" == schema.field("CSRQ").metadata[SOURCE_TYPE]
+
     def test_columns_that_were_not_agreed_are_shown_without_values(
         self, feed: Feed, police: Police
     ) -> None:
@@ -86,6 +131,18 @@ class TestSnapshot:
         assert "LXDH" not in batches[0].schema.names
         assert "SJHM" in batches[0].schema.names
         assert Totals(sum(batch.num_rows for batch in batches)) == feed.totals(window)
+
+
+class TestSample:
+    def test_the_first_rows_with_what_was_agreed(self, feed: Feed, police: Police) -> None:
+        """As many as were asked for, and no value of a column that was not agreed."""
+        with psycopg.connect(police.clerk) as clerk:
+            clerk.execute("""ALTER TABLE rkk.ryjbxx ADD COLUMN "XP" text DEFAULT 'a photograph'""")
+
+        sample = feed.sample(5)
+
+        assert 5 == sample.num_rows == sample.column("XP").null_count
+        assert 0 == sample.column("GMSFHM").null_count
 
 
 class TestChanges:
@@ -152,6 +209,60 @@ class TestFailures:
         with pytest.raises(TransientFailure, match="does not answer"):
             feed.plan(None)
 
+    def test_a_wrong_password_is_for_whoever_gave_it(
+        self, manifest: Manifest, police: Police
+    ) -> None:
+        """The server answers and will not let us in next time either; its text is not repeated."""
+        wrong = manifest.model_copy(update={"contact": "信息科 0579-12345678"})
+        feed = opened(wrong, make_conninfo(police.reader, password="guessed"))
+
+        with pytest.raises(PermanentFailure, match=r"password.*_DSN.*信息科 0579-12345678"):
+            feed.plan(None)
+
+    def test_an_address_that_is_none(self, manifest: Manifest) -> None:
+        with pytest.raises(PermanentFailure, match="no address of a PostgreSQL database"):
+            opened(manifest, "the database in room 4")
+
+    def test_a_link_that_is_cut_while_rows_come(self, feed: Feed, police: Police) -> None:
+        """The pull ends in a failure to be tried again, and the next one succeeds."""
+        enlarge(police)
+        window = feed.plan(None)
+        assert window is not None
+        reading = feed.read(window)
+        next(reading)
+        cut(police)
+
+        with pytest.raises(TransientFailure, match="does not answer"):
+            list(reading)
+        assert next(feed.read(window)).num_rows
+
+    def test_a_link_that_is_cut_while_totals_are_computed(self, feed: Feed, police: Police) -> None:
+        """The state that both would speak of is gone with it."""
+        window = feed.plan(None)
+        assert window is not None
+        next(feed.read(window))
+        cut(police)
+
+        with pytest.raises(TransientFailure):
+            feed.totals(window)
+
+    def test_a_question_that_takes_too_long(self, manifest: Manifest, police: Police) -> None:
+        """It may go faster another time, and the limit is named."""
+        settings = manifest.feed.model_copy(update={"statement_timeout": "1s"})
+        feed = opened(manifest.model_copy(update={"feed": settings}), police.reader)
+        with psycopg.connect(police.clerk) as clerk, closing(feed):
+            clerk.execute("LOCK TABLE rkk.ryjbxx")
+
+            with pytest.raises(TransientFailure, match="longer than 1s"):
+                feed.sample(1)
+
+    def test_a_role_that_may_not_read_is_told_what_to_run(self, feed: Feed, police: Police) -> None:
+        with psycopg.connect(police.clerk) as clerk:
+            clerk.execute("REVOKE SELECT ON rkk.ryjbxx_bg FROM rkk_reader")
+
+        with pytest.raises(PermanentFailure, match="GRANT SELECT"):
+            feed.plan(None)
+
     def test_a_table_that_is_gone_is_for_its_owner(
         self, feed: Feed, police: Police, city: City
     ) -> None:
@@ -183,6 +294,23 @@ class TestFailures:
 
 def key(rows: list[dict[str, str | None]]) -> list[tuple[str, ...]]:
     return sorted(tuple(cell or "" for cell in row.values()) for row in rows)
+
+
+def enlarge(police: Police) -> None:
+    """So many rows that they do not come at once."""
+    with psycopg.connect(police.clerk) as clerk:
+        clerk.execute(
+            "INSERT INTO rkk.ryjbxx SELECT t.* FROM rkk.ryjbxx t, generate_series(1, 150)"
+        )
+
+
+def cut(police: Police) -> None:
+    """End the sessions of the reader, as a restart of the server does."""
+    with psycopg.connect(police.clerk) as clerk:
+        clerk.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rkk_reader' "
+            "AND datname = current_database()"
+        )
 
 
 @contextmanager
