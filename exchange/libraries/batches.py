@@ -25,6 +25,9 @@ from exchange.database import Database, Role, without_detail
 from schemas.errors import NotFound, Refused, Unavailable, WrongState
 
 BatchId = int
+REPAIR = "repair "
+"""Begins the window of a batch of repaired rows: no window of the source, so no cursor of it."""
+
 LOCK_SPACE = 0x6C69  # the first half of our advisory locks, so that no other room takes the same
 
 
@@ -163,8 +166,8 @@ def cursor_of(conn: psycopg.Connection, source: str) -> str | None:
     """Where the source's next window begins: the end of its last published one."""
     row = conn.execute(
         "SELECT window_end FROM library.batch WHERE source = %s AND state = 'published'"
-        " ORDER BY id DESC LIMIT 1",
-        (source,),
+        " AND NOT starts_with(window_end, %s) ORDER BY id DESC LIMIT 1",
+        (source, REPAIR),
     ).fetchone()
     return None if row is None else str(row[0])
 
@@ -173,8 +176,8 @@ def columns_before(conn: psycopg.Connection, batch: Batch) -> Mapping[str, str] 
     """The columns of the source's last published batch before this one."""
     row = conn.execute(
         "SELECT columns FROM library.batch WHERE source = %s AND state = 'published' AND id < %s"
-        " ORDER BY id DESC LIMIT 1",
-        (batch.source, batch.id),
+        " AND NOT starts_with(window_end, %s) ORDER BY id DESC LIMIT 1",
+        (batch.source, batch.id, REPAIR),
     ).fetchone()
     return None if row is None else row[0]
 

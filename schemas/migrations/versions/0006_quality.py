@@ -17,7 +17,7 @@ STATEMENTS = (
     f" ADD CONSTRAINT quarantine_state CHECK (state IN {ITEM_STATES})",
     "CREATE INDEX quarantine_open ON library.quarantine (source) WHERE state = 'open'",
     "CREATE INDEX quarantine_digest ON library.quarantine (source, digest)",
-    "CREATE INDEX quarantine_key ON library.quarantine (source, key_digest) WHERE state = 'open'",
+    "CREATE INDEX quarantine_key ON library.quarantine (source, key_digest)",
     "CREATE INDEX quarantine_last_batch ON library.quarantine (last_batch)",
     "CREATE INDEX quarantine_repair ON library.quarantine (repair) WHERE repair IS NOT NULL",
     "GRANT UPDATE ON library.quarantine TO yizhan_ingest",

@@ -1,0 +1,220 @@
+"""What later rows do to quarantined ones: settle them, or let what a repair brought in stand.
+
+Called by the transaction that loads a batch. Each costs what the batch changed, and next to nothing
+where a source has no open items. Keys are compared by a digest under a key outside the database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+import orjson
+import psycopg
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from psycopg.sql import SQL, Composed, Identifier
+
+from connectors.feeds import Manifest
+from exchange.libraries import quarantine
+from exchange.libraries.batches import Batch, BatchId
+from exchange.libraries.row_keys import Key, keys_of
+from exchange.libraries.tables import columns, listed
+from exchange.settings import Settings
+from schemas.contract import Contract
+
+T = TypeVar("T")
+_DIGEST = 16
+_AT_ONCE = 10_000
+
+
+def digest(settings: Settings, content: object) -> bytes:
+    """A digest of a row or a key that says nothing without the quarantine's own key."""
+    key = settings.secret(quarantine.KEY)
+    return hashlib.blake2b(orjson.dumps(content), key=key, digest_size=_DIGEST).digest()
+
+
+def settle(conn: psycopg.Connection, batch: BatchId | None = None) -> int:
+    """Settle the items that `batch` repaired, or every settled batch's; how many are repaired.
+
+    What a repair could not bring in, because it was rejected or its row was refused, is open again.
+    """
+    conn.execute(_REFUSED, {"batch": batch})
+    return conn.execute(_REPAIRED, {"batch": batch}).rowcount
+
+
+def superseded(
+    conn: psycopg.Connection,
+    settings: Settings,
+    contract: Contract,
+    manifest: Manifest,
+    batch: Batch,
+    stage: Identifier,
+) -> int:
+    """Settle open items whose key the source sent again; how many. Call it after `add`.
+
+    In good order: the item is repaired. Removed: it is gone. Wrong in another way: the new item
+    takes over the day on which the old one was first seen.
+    """
+    _name(conn, settings, contract, manifest, batch.source)
+    values = {"source": batch.source, "batch": batch.id}
+    conn.execute(_STILL_WRONG, values)
+    settled = conn.execute(_WRONG_OTHERWISE, values).rowcount
+    row = conn.execute(_ANY_NAMED, values).fetchone()
+    if row is None or not row[0]:
+        return settled
+    for some in _chunks(_came(conn, settings, contract, stage)):
+        digests, fates = zip(*some, strict=True)
+        came = {**values, "digests": list(digests), "fates": list(fates)}
+        settled += conn.execute(_CAME_AGAIN, came).rowcount
+    return settled
+
+
+def protect(
+    conn: psycopg.Connection,
+    settings: Settings,
+    contract: Contract,
+    batch: Batch,
+    stage: Identifier,
+    wrong: Iterable[bytes],
+) -> int:
+    """Stage as KEPT what a repair brought in while the source still sends the wrong row.
+
+    `wrong` are the digests of the snapshot's bad rows. Without this a snapshot that is merged whole
+    would delete the repaired row, whose key the source never sent. How many keys were kept.
+    """
+    keys = _brought_in(conn, settings, batch.source, list(wrong))
+    if not keys:
+        return 0
+    parts = {f"part{place}": list(part) for place, part in enumerate(zip(*keys, strict=True))}
+    return conn.execute(_kept(contract, stage), parts).rowcount
+
+
+def _name(
+    conn: psycopg.Connection, settings: Settings, contract: Contract, manifest: Manifest, of: str
+) -> None:
+    """Give the open items that have none yet the digest of their key; empty where they have no."""
+    cursor = conn.execute(
+        "SELECT batch, row_number, reasons, sealed_row, state, first_seen FROM library.quarantine"
+        " WHERE source = %s AND state = 'open' AND key_digest IS NULL",
+        (of,),
+    )
+    for items in _chunks(quarantine.opened(settings, cursor)):
+        keys = keys_of([item.row for item in items], contract, manifest)
+        named = [digest(settings, key) if key else b"" for key in keys]
+        places = [[item.batch for item in items], [item.row_number for item in items]]
+        conn.execute(
+            "UPDATE library.quarantine q SET key_digest = n.named"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS n (batch, number, named)"
+            " WHERE q.batch = n.batch AND q.row_number = n.number",
+            (*places, named),
+        )
+
+
+def _came(
+    conn: psycopg.Connection, settings: Settings, contract: Contract, stage: Identifier
+) -> Iterator[tuple[bytes, str]]:
+    """The digest of each staged key, and what shall become of it; what is kept says nothing."""
+    parts = [SQL("{}::text").format(Identifier(key)) for key in contract.key]
+    with conn.cursor("staged_keys") as cursor:
+        cursor.itersize = _AT_ONCE
+        cursor.execute(
+            SQL("SELECT _fate, {} FROM {} WHERE _fate IN ('H', 'G')").format(
+                SQL(", ").join(parts), stage
+            )
+        )
+        for fate, *key in cursor:
+            yield digest(settings, key), fate
+
+
+def _brought_in(
+    conn: psycopg.Connection, settings: Settings, source: str, wrong: list[bytes]
+) -> list[Key]:
+    cipher = AESGCM(settings.secret(quarantine.KEY))
+    rows = conn.execute(
+        "SELECT batch, row_number, repair_key FROM library.quarantine WHERE source = %s"
+        " AND state = 'repaired' AND digest = ANY(%s) AND repair_key IS NOT NULL",
+        (source, wrong),
+    )
+    opened = (orjson.loads(quarantine.unseal(cipher, *row)) for row in rows)
+    return sorted({tuple(key) for key in opened})
+
+
+def _kept(contract: Contract, stage: Identifier) -> Composed:
+    types = columns(contract)
+    casts = [
+        SQL("unnest(%(part{})s::text[])::{} AS {}").format(
+            SQL(str(place)), SQL(types[key]), Identifier(key)
+        )
+        for place, key in enumerate(contract.key)
+    ]
+    same = [SQL("s.{0} = k.{0}").format(Identifier(key)) for key in contract.key]
+    return SQL(
+        "INSERT INTO {stage} ({keys}, _fate) SELECT {keys}, 'K' FROM (SELECT {casts}) k"
+        " WHERE NOT EXISTS (SELECT FROM {stage} s WHERE {same})"
+    ).format(
+        stage=stage,
+        keys=listed(contract.key),
+        casts=SQL(", ").join(casts),
+        same=SQL(" AND ").join(same),
+    )
+
+
+def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:
+    each = iter(rows)
+    while some := list(islice(each, _AT_ONCE)):
+        yield some
+
+
+_REFUSED = """
+WITH refused AS (
+    UPDATE library.quarantine q
+       SET state = 'open', settled_by = NULL, settled_reason = NULL
+      FROM library.batch b
+     WHERE b.id = q.repair AND q.repair = coalesce(%(batch)s, q.repair) AND q.state = 'resubmitted'
+       AND (b.state = 'rejected'
+            OR b.state = 'published' AND EXISTS (
+                SELECT FROM library.quarantine again
+                 WHERE again.batch = q.repair AND again.row_number = q.repair_row
+                   AND again.state = 'open'))
+    RETURNING q.repair, q.repair_row)
+UPDATE library.quarantine again SET state = 'gone', settled_at = now()
+  FROM refused WHERE again.batch = refused.repair AND again.row_number = refused.repair_row
+"""
+_REPAIRED = """
+UPDATE library.quarantine q SET state = 'repaired', settled_at = now(), settled_batch = b.id
+  FROM library.batch b
+ WHERE b.id = q.repair AND q.repair = coalesce(%(batch)s, q.repair)
+   AND q.state = 'resubmitted' AND b.state = 'published'
+"""
+# Items of before whose key is wrong again in this batch, open or gone a moment ago by a snapshot.
+_STILL_WRONG = """
+WITH old AS (SELECT key_digest, min(first_seen) AS first_seen FROM library.quarantine
+              WHERE source = %(source)s AND batch <> %(batch)s AND key_digest <> ''
+                AND (state = 'open' OR state = 'gone' AND settled_batch = %(batch)s)
+              GROUP BY key_digest)
+UPDATE library.quarantine new SET first_seen = least(new.first_seen, old.first_seen)
+  FROM old WHERE new.source = %(source)s AND new.batch = %(batch)s AND new.state = 'open'
+   AND new.key_digest = old.key_digest
+"""
+_WRONG_OTHERWISE = """
+UPDATE library.quarantine old SET state = 'gone', settled_at = now(), settled_batch = %(batch)s
+ WHERE old.source = %(source)s AND old.state = 'open' AND old.batch <> %(batch)s
+   AND old.last_batch <> %(batch)s AND old.key_digest <> ''
+   AND EXISTS (SELECT FROM library.quarantine new
+                WHERE new.source = old.source AND new.batch = %(batch)s AND new.state = 'open'
+                  AND new.key_digest = old.key_digest)
+"""
+_ANY_NAMED = """
+SELECT EXISTS (SELECT FROM library.quarantine WHERE source = %(source)s AND state = 'open'
+                  AND batch <> %(batch)s AND last_batch <> %(batch)s AND key_digest <> '')
+"""
+_CAME_AGAIN = """
+UPDATE library.quarantine q
+   SET state = CASE c.fate WHEN 'H' THEN 'repaired' ELSE 'gone' END,
+       settled_at = now(), settled_batch = %(batch)s
+  FROM unnest(%(digests)s::bytea[], %(fates)s::text[]) AS c (digest, fate)
+ WHERE q.source = %(source)s AND q.state = 'open' AND q.key_digest = c.digest
+   AND q.batch <> %(batch)s AND q.last_batch <> %(batch)s
+"""
