@@ -83,7 +83,7 @@ class PagesFeed:
         with self._count.reading():
             reading = self._reading(window, self._spool)
             yield from reading.rows()
-            self._count.counted(reading.watch)
+            self._count.counts(reading.watch.rows, reading.watch.total)
             if self._count.own and self._settings.totals is None:
                 self._line.note("own_count")
 

@@ -48,6 +48,13 @@ class Batches:
         if rows is not None:
             self._names = tuple(rows.schema.names)
 
+    def same(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows that are text already, in the order of the first ones' columns."""
+        if self._names is None:
+            self._names = tuple(rows.schema.names)
+        self._check_same(set(rows.schema.names))
+        return rows.select(list(self._names))
+
     def of(self, records: Sequence[Record]) -> pa.RecordBatch:
         """A page's records. Raises `PermanentFailure` where they are no rows of one table."""
         names = self._columns(records)

@@ -89,7 +89,7 @@ class ExchangeFeed:
         with self._count.reading():
             reading = self._reading(window)
             yield from reading.rows()
-            self._count.counted(reading.watch)
+            self._count.counts(reading.watch.rows, reading.watch.total)
             if self._count.own:
                 self._line.note("own_count")
 
