@@ -167,7 +167,7 @@ class DbapiDatabase:
         connection, self._connection, self._held = self._connection, None, None
         if connection is not None:
             with suppress(Exception):  # whatever a driver says of a link that is given up
-                getattr(connection, "_force_close", connection.close)()
+                self._driver.hang_up(connection)
 
     @contextmanager
     def _turns(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,17 @@ Arguments = tuple[tuple[str, ...], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Driver:
-    """`again` are the error codes that may pass; `streaming` opens a cursor that does not hoard."""
+    """`again` are the error codes that may pass.
+
+    `streaming` opens a cursor that does not take in every row at once, and `hang_up` ends a
+    connection whatever it is at.
+    """
 
     dialect: str
     arguments: Callable[[str], Arguments]
     again: re.Pattern[str] | None = None
     streaming: Mapping[str, Any] = field(default_factory=dict)
+    hang_up: Callable[[Any], None] = lambda connection: connection.close()
 
 
 def _words(url: SplitResult) -> dict[str, Any]:
@@ -48,6 +53,14 @@ def _plain(address: str) -> Arguments:
 def _mysql(address: str) -> Arguments:
     unbuffered = import_module("pymysql.cursors").SSCursor  # the usual one takes in every row
     return (), {"charset": "utf8mb4", "cursorclass": unbuffered, **_words(urlsplit(address))}
+
+
+def _hang_up_mysql(connection: Any) -> None:
+    """At once: an answer that was not read to its end would be fetched first, by a broken link."""
+    result, connection._result = connection._result, None
+    if result is not None:
+        result.unbuffered_active = False
+    connection._force_close()
 
 
 def _oracle(address: str) -> Arguments:
@@ -94,7 +107,7 @@ _SQLITE = re.compile(r"SQLITE_(BUSY|LOCKED|IOERR|CANTOPEN|INTERRUPT|PROTOCOL).*"
 _NAMED = {"name": "yizhan"}  # a server's cursor, without which libpq's clients take in every row
 
 DRIVERS: Mapping[str, Driver] = {
-    "pymysql": Driver("mysql", _mysql, _MYSQL),
+    "pymysql": Driver("mysql", _mysql, _MYSQL, hang_up=_hang_up_mysql),
     "oracledb": Driver("oracle", _oracle, _ORACLE),
     "sqlite3": Driver("sqlite", _sqlite, _SQLITE),
     "psycopg": Driver("postgresql", _libpq, _POSTGRESQL, _NAMED),
@@ -107,7 +120,7 @@ DRIVERS: Mapping[str, Driver] = {
 def driver(name: str, dialect: str | None) -> Driver:
     """The driver of that name; one that we do not know speaks `dialect`, or plainly."""
     known = DRIVERS.get(name) or Driver("plain", _plain)
-    return Driver(dialect or known.dialect, known.arguments, known.again, known.streaming)
+    return replace(known, dialect=dialect or known.dialect)
 
 
 def code_of(err: BaseException) -> str | None:
