@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,9 @@ import pyarrow as pa
 import pytest
 
 from connectors.feeds import Manifest, load_manifest
-from exchange.libraries.check import Checked, Drifted, check, check_columns
+from connectors.feeds.checksum import Digester
+from exchange.libraries import keys
+from exchange.libraries.check import Check, Drifted, Judged, Tally, check_columns
 from exchange.libraries.merge import FATE, Fate
 from schemas.contract import load
 from schemas.errors import Invalid
@@ -23,12 +26,53 @@ def manifest(source: str) -> Manifest:
     return load_manifest(SOURCES / f"{source}.yaml")
 
 
-def checked(rows: Sequence[Row], source: str = "residents", mode: str = "snapshot") -> Checked:
+@dataclass(frozen=True)
+class Checked:
+    """What came of all rows of a batch."""
+
+    staged: pl.DataFrame
+    bad: pl.DataFrame
+    aliases: tuple[tuple[str, str, str], ...]
+    tally: Tally
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        return self.tally.counts()
+
+
+def checked(
+    rows: Sequence[Row], source: str = "residents", mode: str = "snapshot", size: int = 1000
+) -> Checked:
+    """Judge `rows` in chunks of `size`."""
     described = manifest(source)
+    contract = load(described.dataset)
+    chunks = list(landed(rows, described, mode, size))
+    check = Check(contract, described, mode, keys.repeated(chunks, contract, described))
+    judged: list[Judged] = [check.chunk(chunk) for chunk in chunks]
+    judged += [rest] if (rest := check.rest()) else []
+    return Checked(
+        pl.concat(each.good for each in judged),
+        pl.concat((each.bad for each in judged), how="diagonal_relaxed"),
+        tuple(alias for each in judged for alias in each.aliases),
+        check.tally,
+    )
+
+
+def landed(
+    rows: Sequence[Row], described: Manifest, mode: str, size: int
+) -> Iterator[pl.DataFrame]:
     names = [*described.source_columns, *(["_op", "_seq"] if mode == "changes" else [])]
     schema = pa.schema([(n, pa.int64() if n == "_seq" else pa.string()) for n in names])
     table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
-    return check(table, load(described.dataset), described, mode)
+    number = 1
+    with Digester(described.source_columns) as digester:
+        for batch in table.to_batches(max_chunksize=size):
+            chunk = pl.from_arrow(batch)
+            assert isinstance(chunk, pl.DataFrame)
+            chunk = chunk.hstack(digester.digests(batch))
+            places = pl.int_range(number, number + chunk.height, dtype=pl.Int64, eager=True)
+            yield chunk.insert_column(0, places.alias("row_number"))
+            number += chunk.height
 
 
 def reasons(result: Checked) -> list[list[str]]:
@@ -252,7 +296,7 @@ class TestDrift:
         lost = manifest("residents").model_copy(update={"columns": {"GMSFHM": "soul"}})
 
         with pytest.raises(Invalid, match="feeds soul"):
-            check(pa.table({"GMSFHM": ["x"]}), load("population.resident"), lost, "snapshot")
+            Check(load("population.resident"), lost, "snapshot")
 
 
 class TestWhole:
@@ -270,5 +314,5 @@ class TestWhole:
         result = checked(rows)
 
         places = ("duplicate", "superseded", "quarantined", "removals")
-        assert len(rows) == result.holding + sum(result.counts[place] for place in places)
+        assert len(rows) == result.tally.holding + sum(result.counts[place] for place in places)
         assert result.staged.select(pl.struct("resident_id").is_unique().all()).item()
