@@ -1,64 +1,38 @@
-"""A drop folder: whole files and daily increments as CSV, each with a control file.
+"""A drop folder, here or on a server: whole files, increments, or both, as a department sends them.
 
     frk_20260105_full.csv   frk_20260105_full.ctl    the whole register of that day
     frk_20260105_001.csv    frk_20260105_001.ctl     the first increment after it
 
-A control file is three lines, FILE=, ROWS= and SM3= (of the CSV's bytes), and is put last: a CSV
-without one is not there yet. A file that does not match its control file is refused as a whole,
-by name, before a row of it is handed out. Increments are read one by one, in order, none left out;
-a newer whole file overtakes what came before it.
+Names, packing, form and control files are the manifest's (`file_settings`); which file is next is
+decided in `drops`. A file without its control file, or one that still changes, is not there yet. A
+file whose digest is not its control file's is refused by name before a row of it is handed out; one
+whose rows are not, when they have been counted. Increments are read one by one, none left out; a
+newer whole file overtakes what came before it. Nothing is deleted here, and no row is judged.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+import contextlib
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from threading import Event
 
 import pyarrow as pa
-import pyarrow.csv
-from cryptography.hazmat.primitives.hashes import SM3, Hash
 
+from connectors.feeds.arrivals import Arrivals
 from connectors.feeds.changes import marked
-from connectors.feeds.file_settings import FileDrop
+from connectors.feeds.drops import Cursor, Drop, after, chosen, named
+from connectors.feeds.file_settings import Control, FileDrop
 from connectors.feeds.manifest import Manifest
-from connectors.feeds.source import Totals, TransientFailure, Window
+from connectors.feeds.places import Opened, Place, PlaceAway
+from connectors.feeds.reaching import place_of, reached
+from connectors.feeds.source import OPERATION, SEQUENCE, Totals, TransientFailure, Window
+from connectors.parsing.child import Child
+from connectors.parsing.faults import Fault, sentence
+from connectors.parsing.spec import Spec
 
-_CHUNK = 1 << 20
-_CONTROL_LIMIT = 4096
-
-
-@dataclass(frozen=True, order=True)
-class Drop:
-    """One delivered file: its day, then 0 for the whole register or an increment's number."""
-
-    day: str
-    number: int
-    stem: str
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is the whole register."""
-        return self.number == 0
-
-    def follows(self, earlier: Drop) -> bool:
-        """Whether no increment can lie between `earlier` and this one."""
-        return self.number == (earlier.number + 1 if earlier.day == self.day else 1)
-
-
-@dataclass(frozen=True)
-class Control:
-    """What the department says of a file."""
-
-    file: str
-    rows: int
-    sm3: str
+_PATIENCE = 30.0  # seconds that totals wait for a read to begin before they count for themselves
+_REMEMBERED_DIGITS = 12
 
 
 class DropFeed:
@@ -66,154 +40,222 @@ class DropFeed:
 
     @classmethod
     def opened(cls, manifest: Manifest, secrets: Mapping[str, str]) -> DropFeed:
-        """Open the folder that the environment names."""
+        """Open the folder, or the server, that the environment names."""
         settings = manifest.feed
         assert isinstance(settings, FileDrop)
-        return cls(manifest, settings, Path(manifest.secret(secrets, settings.folder)))
+        return cls(manifest, settings, place_of(manifest, settings, secrets))
 
-    def __init__(self, manifest: Manifest, settings: FileDrop, folder: Path) -> None:
+    def __init__(self, manifest: Manifest, settings: FileDrop, place: Place) -> None:
         self._manifest = manifest
         self._settings = settings
-        self._folder = folder
-        self._named = re.compile(rf"^{re.escape(settings.prefix)}_(\d{{8}})_(full|\d{{3}})$")
+        self._place = place
+        self._arrivals = Arrivals(manifest, settings, place)
         self._notices: dict[str, int] = {}
+        self._begun, self._ended = Event(), Event()
+        self._counted: int | None = None
 
     def plan(self, cursor: str | None) -> Window | None:
         """The newest whole file if there is one after `cursor`, else the next increment."""
-        last = self._drop(cursor) if cursor else None
-        waiting = [drop for drop in self._ready() if last is None or drop > last]
-        if wholes := [drop for drop in waiting if drop.whole]:
-            self._notices["files_overtaken"] = waiting.index(wholes[-1])
-            return Window("snapshot", cursor, wholes[-1].stem)
-        if last is None or not waiting:
-            return None
-        if not waiting[0].follows(last):
-            raise TransientFailure(
-                f"{self._manifest.source}: an increment is missing before {waiting[0].stem}.csv"
-            )
-        return Window("changes", cursor, waiting[0].stem)
+        known = self._cursor(cursor) if cursor else None
+        with reached(self._manifest):
+            drops = self._arrivals.ready()
+            found = chosen(drops, known, self._arrivals.namings)
+            self._put_away(drops, known)
+            if found.drop is None:
+                return None
+            self._check_missing(found.drop, found.missing)
+            self._notices |= {"files_overtaken": found.overtaken, "files_late": int(found.late)}
+            if not self._arrivals.still(found.drop):
+                self._notices["files_settling"] = 1
+                return None
+            end = after(known, found.drop, self._remembered(found.drop))
+            return Window("snapshot" if found.drop.whole else "changes", cursor, str(end))
 
     def read(self, window: Window) -> Iterator[pa.RecordBatch]:
-        """The file's rows, once the whole of it has been held against its control file."""
-        with self._opened(window) as file:
-            self._verify(window.end, file)
-            sequence = 0
-            for batch in self._batches(window.end, file):
-                if window.mode == "snapshot":
-                    yield batch
-                else:
-                    yield self._marked(batch, sequence)
-                sequence += batch.num_rows
+        """The file's rows, after the whole of it has been held against its control file."""
+        self._begun.set()
+        try:
+            if self._is_repeated(window):
+                self._notices["files_repeated"] = 1
+                yield self._nothing()
+                return
+            count = 0
+            with closing(self._rows(self._drop(window))) as batches:
+                for batch in batches:
+                    yield batch if window.mode == "snapshot" else self._marked(batch, count)
+                    count += batch.num_rows
+            self._counted = count
+        finally:
+            self._ended.set()
 
     def totals(self, window: Window) -> Totals:
-        """What the control file says."""
-        control = self._control(window.end)
-        return Totals(rows=control.rows, digest=f"sm3:{control.sm3}")
+        """What the control file says; where it says no count, what the whole file was read to."""
+        if self._is_repeated(window):
+            return Totals(rows=0)
+        drop = self._drop(window)
+        with reached(self._manifest):
+            said = self._arrivals.control(drop)
+        rows = self._count(drop) if said.rows is None else said.rows
+        digest = f"{self._arrivals.algorithm}:{said.digest}" if said.digest else None
+        return Totals(rows=rows, digest=digest)
+
+    def sample(self, limit: int) -> pa.Table:
+        """The first rows of the newest file, a whole one where there is any."""
+        with reached(self._manifest):
+            drops = self._arrivals.ready()
+        if not drops:
+            raise TransientFailure(f"{self._manifest.source}: no file is there to look at")
+        kept: list[pa.RecordBatch] = []
+        newest = max([drop for drop in drops if drop.whole] or drops)
+        with closing(self._rows(newest)) as batches:
+            for batch in batches:
+                kept.append(batch)
+                if sum(one.num_rows for one in kept) >= limit:
+                    break
+        return pa.Table.from_batches(kept).slice(0, limit)
 
     def notices(self) -> Mapping[str, int]:
-        """Files that a newer whole file made superfluous, and files without a control file yet."""
-        return {kind: count for kind, count in self._notices.items() if count}
+        """Files met on the way that were not read, or not in their turn, counted by kind."""
+        met = {**self._arrivals.notices, **self._notices}
+        return {kind: count for kind, count in met.items() if count}
 
     def close(self) -> None:
-        """Nothing is held open between calls."""
+        """Let go of the place."""
+        self._place.close()
 
-    def _ready(self) -> list[Drop]:
-        if not self._folder.is_dir():
-            raise TransientFailure(f"{self._manifest.source}: the drop folder is not there")
-        stems = [path.stem for path in self._folder.glob("*.csv") if self._named.match(path.stem)]
-        ready = [stem for stem in stems if self._path(stem, "ctl").exists()]
-        self._notices["files_without_control"] = len(stems) - len(ready)
-        return sorted(self._drop(stem) for stem in ready)
+    def _cursor(self, said: str) -> Cursor:
+        try:
+            return Cursor.of(said, self._arrivals.namings)
+        except ValueError:
+            raise self._manifest.wrong("the cursor names no file of this folder") from None
 
-    def _drop(self, stem: str) -> Drop:
-        found = self._named.match(stem)
-        if not found:
-            raise self._manifest.wrong("the cursor names no file of this folder")
-        return Drop(found[1], 0 if found[2] == "full" else int(found[2]), stem)
+    def _drop(self, window: Window) -> Drop:
+        drop = named(self._arrivals.namings, self._cursor(window.end).stem)
+        assert drop is not None
+        return drop
 
-    def _path(self, stem: str, suffix: str) -> Path:
-        return self._folder / f"{stem}.{suffix}"
+    def _check_missing(self, drop: Drop, missing: str | None) -> None:
+        if missing is None:
+            return
+        if self._settings.gaps == "wait" and not drop.whole:
+            raise TransientFailure(
+                f"{self._manifest.source}: {missing} is missing before {drop.name}"
+            )
+        self._notices["files_missing"] = 1
+
+    def _remembered(self, drop: Drop) -> str:
+        """By what an increment is known again when it comes twice."""
+        if drop.whole or self._settings.repeated == "read":
+            return ""
+        if said := self._arrivals.control(drop).digest:
+            return said[:_REMEMBERED_DIGITS]
+        with self._opened(drop) as opened:
+            return self._arrivals.digest(opened)[:_REMEMBERED_DIGITS]
+
+    def _is_repeated(self, window: Window) -> bool:
+        if window.mode == "snapshot" or window.start is None:
+            return False
+        drop = self._drop(window)
+        digest = self._cursor(window.end).taken.get(drop.key)
+        return bool(digest) and digest in self._cursor(window.start).taken.values()
+
+    def _put_away(self, drops: list[Drop], known: Cursor | None) -> None:
+        """Move what the ledger has taken; a folder that we may only read keeps its files."""
+        folder = self._settings.done
+        if folder is None or known is None:
+            return
+        for drop in drops:
+            if known.has_taken(drop):
+                try:
+                    self._arrivals.put_away(drop, folder)
+                except PlaceAway:
+                    self._notices["files_not_moved"] = self._notices.get("files_not_moved", 0) + 1
 
     @contextmanager
-    def _opened(self, window: Window) -> Iterator[IO[bytes]]:
-        """The CSV; refused when it is replaced or written while it is read."""
-        path = self._path(window.end, "csv")
-        try:
-            file = path.open("rb")
-        except OSError:
-            raise TransientFailure(f"{self._manifest.source}: {path.name} cannot be read") from None
-        with file:
-            before = _fingerprint(file)
-            yield file
-            if _fingerprint(file) != before:
-                raise self._manifest.wrong(f"{path.name} was written while it was read")
+    def _opened(self, drop: Drop) -> Iterator[Opened]:
+        with contextlib.ExitStack() as stack:
+            try:
+                opened = stack.enter_context(self._place.opened(drop.name))
+            except PlaceAway:
+                if self._settings.done is None:
+                    raise
+                there = f"{self._settings.done}/{drop.name}"
+                opened = stack.enter_context(self._place.opened(there))
+            yield opened
 
-    def _control(self, stem: str) -> Control:
-        path = self._path(stem, "ctl")
-        try:
-            text = path.read_bytes()[:_CONTROL_LIMIT].decode("ascii")
-            said = dict(line.split("=", 1) for line in text.split())
-            return Control(said["FILE"], int(said["ROWS"]), said["SM3"].lower())
-        except OSError:
-            raise TransientFailure(f"{self._manifest.source}: {path.name} cannot be read") from None
-        except (UnicodeDecodeError, KeyError, ValueError):
-            raise self._manifest.wrong(f"{path.name} is no control file") from None
+    def _rows(self, drop: Drop) -> Generator[pa.RecordBatch, None, None]:
+        with reached(self._manifest), self._opened(drop) as opened:
+            said = self._arrivals.control(drop)
+            if said.digest and said.digest != self._arrivals.digest(opened):
+                algorithm = str(self._arrivals.algorithm).upper()
+                raise self._manifest.wrong(
+                    f"{drop.name} is refused: its {algorithm} is not its control file's"
+                )
+            count = 0
+            for batch in self._parsed(drop, opened):
+                yield batch
+                count += batch.num_rows
+            if said.rows is not None and said.rows != count:
+                raise self._manifest.wrong(
+                    f"{drop.name} is refused: it has {count} rows, its control file says"
+                    f" {said.rows}"
+                )
 
-    def _verify(self, stem: str, file: IO[bytes]) -> None:
-        """The name, the digest, then the rows. Leaves the file at its beginning."""
-        control, name = self._control(stem), f"{stem}.csv"
-        if control.file != name:
-            raise self._manifest.wrong(f"the control file of {name} is about another file")
-        if control.sm3 != _sm3(file):
-            raise self._manifest.wrong(f"{name} is refused: its SM3 is not its control file's")
-        rows = sum(batch.num_rows for batch in self._batches(stem, file))
-        if control.rows != rows:
-            raise self._manifest.wrong(
-                f"{name} is refused: it has {rows} rows, its control file says {control.rows}"
+    def _parsed(self, drop: Drop, opened: Opened) -> Iterator[pa.RecordBatch]:
+        try:
+            with closing(Child(opened.file, self._spec(drop))) as child:
+                yield from child
+        except Fault as fault:
+            self._check_unchanged(drop, opened)
+            told = sentence(fault.code, fault.numbers)
+            raise self._manifest.wrong(f"{drop.name} {told}") from None
+        self._check_unchanged(drop, opened)
+
+    def _check_unchanged(self, drop: Drop, opened: Opened) -> None:
+        if not opened.unchanged():
+            raise TransientFailure(
+                f"{self._manifest.source}: {drop.name} was written while it was read"
             )
 
-    def _batches(self, stem: str, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
-        """The rows as text, an empty cell without quotes as null."""
-        try:
-            columns = self._header(file)
-            file.seek(0)
-            yield from pyarrow.csv.open_csv(
-                pa.PythonFile(file, mode="r"),
-                pyarrow.csv.ReadOptions(encoding=self._settings.encoding, use_threads=False),
-                pyarrow.csv.ParseOptions(newlines_in_values=True),
-                pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(columns, pa.string()),
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                    null_values=[""],
-                ),
-            )
-        except (pa.ArrowInvalid, UnicodeDecodeError):  # their texts repeat the row
-            encoding = self._settings.encoding.upper()
-            raise self._manifest.wrong(f"{stem}.csv is no {encoding} CSV") from None
-
-    def _header(self, file: IO[bytes]) -> list[str]:
-        file.seek(0)
-        first = io.StringIO(file.readline().decode(self._settings.encoding))
-        return next(csv.reader(first), [])
+    def _spec(self, drop: Drop) -> Spec:
+        settings = self._settings
+        form, packing = settings.form_of(drop.name)
+        return Spec(
+            form,
+            packing,
+            settings.text_encoding(form),
+            columns=self._manifest.source_columns,
+            delimiter=settings.csv.delimiter,
+            quote=settings.csv.quote,
+            escape=settings.csv.escape,
+            skip=settings.csv.skip,
+            open_end=isinstance(settings.control, Control),
+            sheet=settings.sheet.name,
+            header=settings.sheet.header,
+            member=settings.member,
+        )
 
     def _marked(self, batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
-        name = self._settings.operation
+        name, rows = self._settings.operation, batch.num_rows
+        sequence = pa.array(range(before + 1, before + rows + 1), pa.int64())
+        if name is None:
+            return marked(self._manifest, batch, pa.array(["U"] * rows), sequence, {"U": "U"})
         if name not in batch.schema.names:
             raise self._manifest.wrong(f"an increment has no column {name}")
-        sequence = pa.array(range(before + 1, before + batch.num_rows + 1), pa.int64())
-        rows = batch.drop_columns([name])
-        return marked(self._manifest, rows, batch.column(name), sequence, self._settings.operations)
+        operations = batch.column(name)
+        rest = batch.drop_columns([name])
+        return marked(self._manifest, rest, operations, sequence, self._settings.operations)
 
+    def _nothing(self) -> pa.RecordBatch:
+        columns = [(name, pa.string()) for name in (*self._manifest.source_columns, OPERATION)]
+        return pa.RecordBatch.from_pylist([], schema=pa.schema([*columns, (SEQUENCE, pa.int64())]))
 
-def _sm3(file: IO[bytes]) -> str:
-    digest = Hash(SM3())
-    file.seek(0)
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
-    return digest.finalize().hex()
-
-
-def _fingerprint(file: IO[bytes]) -> tuple[int, int]:
-    seen = os.fstat(file.fileno())
-    return seen.st_size, seen.st_mtime_ns
+    def _count(self, drop: Drop) -> int:
+        """The rows of the file: of the read that is under way, or of one for this."""
+        if self._begun.wait(_PATIENCE):
+            self._ended.wait()
+            if self._counted is None:
+                raise TransientFailure(f"{self._manifest.source}: {drop.name} was not read whole")
+            return self._counted
+        with closing(self._rows(drop)) as batches:
+            return sum(batch.num_rows for batch in batches)

@@ -46,7 +46,7 @@ class StaticKeys:
 
 
 class ClientToken:
-    """A bearer token for client credentials (RFC 6749 4.4), fetched when none is held or it ends."""
+    """A bearer token for client credentials (RFC 6749 4.4), fetched when it is missing or ends."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ from connectors.feeds.http_credentials import credentials_of
 from connectors.feeds.http_json import MISSING, at, whole
 from connectors.feeds.http_paging import Pages, Said, Turn
 from connectors.feeds.http_reading import Count, Reading
-from connectors.feeds.http_records import Batches, Changes, Form, Record
+from connectors.feeds.http_records import Batches, Changes, Form, Record, table_of
 from connectors.feeds.http_settings import ByCursor, ByLink, ByPosition, ByTime, HttpPages
 from connectors.feeds.http_spool import Spool
 from connectors.feeds.http_wire import Line, Question
@@ -83,7 +83,7 @@ class PagesFeed:
         with self._count.reading():
             reading = self._reading(window, self._spool)
             yield from reading.rows()
-            self._count.counted(reading.watch)
+            self._count.counts(reading.watch.rows, reading.watch.total)
             if self._count.own and self._settings.totals is None:
                 self._line.note("own_count")
 
@@ -102,16 +102,8 @@ class PagesFeed:
     def sample(self, limit: int) -> pa.Table:
         """The first rows."""
         window = self._planned(None)
-        reading = self._reading(window, None) if window else None
-        if reading is None or limit < 1:
-            return _table([], self._manifest)
-        found, rows = [], 0
-        for batch in reading.rows():
-            found.append(batch)
-            rows += batch.num_rows
-            if rows >= limit:
-                break
-        return _table(found, self._manifest).slice(0, limit)
+        rows = self._reading(window, None).rows() if window else iter(())
+        return table_of(rows, limit, self._manifest)
 
     def notices(self) -> Mapping[str, int]:
         """How many 429 and 503 were met, how often anything was tried again, and the like."""
@@ -226,9 +218,3 @@ def _spool(manifest: Manifest, secrets: Mapping[str, str]) -> Spool | None:
         return None
     secret = "\n".join(manifest.secret(secrets, name) for name in names)
     return Spool(Path(home) / "pages", manifest.source, secret)
-
-
-def _table(batches: list[pa.RecordBatch], manifest: Manifest) -> pa.Table:
-    if not batches:
-        return pa.table({name: pa.array([], pa.string()) for name in manifest.source_columns})
-    return pa.Table.from_batches(batches)

@@ -133,10 +133,10 @@ class Count:
         finally:
             self._done.set()
 
-    def counted(self, watch: Watch) -> None:
+    def counts(self, ours: int, theirs: int | None) -> None:
         """The read is over: the source's total, or our count where it tells none."""
-        self.own = watch.total is None
-        self._rows = watch.rows if watch.total is None else watch.total
+        self.own = theirs is None
+        self._rows = ours if theirs is None else theirs
 
     def totals(self) -> Totals:
         """Wait for the read. Raises `TransientFailure` when it did not come to its end."""

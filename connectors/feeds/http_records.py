@@ -6,7 +6,7 @@ null: a member that vanishes half-way is a column that drifted, and nobody shoul
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,13 @@ class Batches:
         """Go on behind these rows, which came in an earlier run."""
         if rows is not None:
             self._names = tuple(rows.schema.names)
+
+    def same(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows that are text already, in the order of the first ones' columns."""
+        if self._names is None:
+            self._names = tuple(rows.schema.names)
+        self._check_same(set(rows.schema.names))
+        return rows.select(list(self._names))
 
     def of(self, records: Sequence[Record]) -> pa.RecordBatch:
         """A page's records. Raises `PermanentFailure` where they are no rows of one table."""
@@ -129,6 +136,18 @@ class Changes:
         if numbers.null_count:
             raise self.manifest.wrong(f"{numbers.null_count} changes have no {self.sequence}")
         return numbers
+
+
+def table_of(rows: Iterator[pa.RecordBatch], limit: int, manifest: Manifest) -> pa.Table:
+    """The first `limit` rows, without marks; where there are none, the agreed columns alone."""
+    found: list[pa.RecordBatch] = []
+    for batch in rows:
+        found.append(batch)
+        if sum(each.num_rows for each in found) >= limit:
+            break
+    if not found:
+        return pa.table({name: pa.array([], pa.string()) for name in manifest.source_columns})
+    return pa.Table.from_batches(found).slice(0, limit)
 
 
 def _or_none(value: Any) -> Any:

@@ -30,6 +30,7 @@ class Dialect:
     columns: str
     now: str
     texts: Expressions = ((".*", "{}"),)
+    bounds: Expressions = ()
     quotes: tuple[str, str] = ('"', '"')
     nothing: str = "NULL"
     first: str = "{query} LIMIT {limit}"
@@ -58,12 +59,15 @@ class Dialect:
             relation=literal(self.table(dotted)),
         )
 
-    def text(self, column: str, kind: str) -> str | None:
-        """The expression of a column's text; None when the engine has no exact one."""
-        for pattern, expression in self.texts:
-            if re.fullmatch(pattern, kind, re.IGNORECASE):
-                return expression.format(self.name_of(column)) if expression else None
-        return None
+    def text(self, value: str, kind: str) -> str | None:
+        """The text of an expression; None when the engine has no exact way to say it."""
+        return _said(self.texts, value, kind)
+
+    def bound(self, text: str, kind: str) -> str:
+        """The literal with which a column of that type is compared."""
+        if re.fullmatch(r"-?\d+", text) and not re.search("char|text|clob|time|date", kind, re.I):
+            return text
+        return _said(self.bounds, literal(text), kind) or literal(text)
 
     def sums(self, cells: Iterable[str], rows: str) -> str | None:
         """Bucket, count and sum of the rows that `rows` says; None when it cannot be said."""
@@ -71,6 +75,13 @@ class Dialect:
             return None
         joined = self.joined.format(self.between.join(self.cell.format(cell) for cell in cells))
         return self.buckets.format(joined=joined, rows=rows)
+
+
+def _said(expressions: Expressions, value: str, kind: str) -> str | None:
+    for pattern, expression in expressions:
+        if re.fullmatch(pattern, kind, re.IGNORECASE):
+            return expression.format(value) if expression else None
+    return None
 
 
 def literal(text: str) -> str:
@@ -113,11 +124,14 @@ _MYSQL = Dialect(
         (".*", "CONVERT({} USING utf8mb4)"),
     ),
     quotes=("`", "`"),
-    session=("SET SESSION TRANSACTION READ ONLY",),
-    hold=(
+    # MariaDB reads /*M!, MySQL /*!50708; a server that waits for us to fetch must not hang up.
+    session=(
+        "SET SESSION net_write_timeout = 600, lock_wait_timeout = 30 "
+        "/*M!100101 , max_statement_time = {seconds} */ "
+        "/*!50708 , max_execution_time = {milliseconds} */",
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
     ),
+    hold=("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",),
     cell="coalesce({}, CHAR(30 USING utf8mb4))",
     joined="concat_ws(CHAR(31 USING utf8mb4), {})",
     buckets=(
@@ -151,8 +165,13 @@ _ORACLE = Dialect(
         "AND owner = coalesce({schema}, SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA')) "
         "ORDER BY column_id"
     ),
-    now="SELECT TO_CHAR(SYSTIMESTAMP, 'YYYY-MM-DD HH24:MI:SS.FF6') FROM dual",
+    now="SELECT TO_CHAR(SYSTIMESTAMP, 'YYYY-MM-DD HH24:MI:SS.FF6TZH:TZM') FROM dual",
     texts=_ORACLE_TEXTS,
+    bounds=(
+        ("date", "TO_DATE(SUBSTR({}, 1, 19), 'YYYY-MM-DD HH24:MI:SS')"),
+        (r"timestamp.* with time zone", "TO_TIMESTAMP_TZ({}, 'YYYY-MM-DD HH24:MI:SS.FF6TZH:TZM')"),
+        (r"timestamp\b.*", "TO_TIMESTAMP({}, 'YYYY-MM-DD HH24:MI:SS.FF6')"),
+    ),
     first="SELECT * FROM ({query}) WHERE ROWNUM <= {limit}",
     hold=("SET TRANSACTION READ ONLY",),
     cell="coalesce({}, CHR(30))",
@@ -180,7 +199,7 @@ _SQLITE = Dialect(
         ),
     ),
     session=("PRAGMA query_only = ON", "PRAGMA busy_timeout = 10000"),
-    hold=("BEGIN",),
+    hold=("BEGIN", "SELECT count(*) FROM sqlite_schema"),
 )
 
 # Dameng speaks Oracle; which functions of a checksum it has depends on its version.

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import StringConstraints
 
 from connectors.feeds.feed_settings import SAME, EnvName, Every, FeedSettings, Operations, interval
 
+Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*$")]
+LookBack = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d*[smhd]?)$")]
+DialectName = Literal["postgresql", "mysql", "oracle", "dameng", "sqlite", "plain"]
+
 
 class SqlSource(FeedSettings):
-    """A database: the variable with its address, and how long one question may take.
+    """A database: the variable with its address, the driver, how long one question may take.
 
-    `role` is taken on after logging in, where the engine knows roles (PostgreSQL).
+    `driver` is postgresql (by Arrow) or the module of a DB-API driver (`sql_drivers`), whose
+    `dialect` need only be named when we do not know it. `role` is taken on after logging in
+    (PostgreSQL by Arrow).
     """
 
     connection: EnvName
-    driver: str = "postgresql"
+    driver: Module = "postgresql"
+    dialect: DialectName | None = None
     statement_timeout: Every = "30m"
     role: str | None = None
 
@@ -39,4 +48,33 @@ class SqlChanges(SqlSource):
     operations: Operations = SAME
 
 
-SqlSettings = SqlChanges
+class SqlCursor(SqlSource):
+    """A table read whole once, then what its cursor column says is new.
+
+    The cursor is a time or a rising number that every insert and update sets. `look_back` is how
+    late behind it a row may be committed: a time (10m), or for a number how far (1000).
+    """
+
+    opened_by: ClassVar[str] = "connectors.feeds.sql_cursor:CursorFeed"
+
+    kind: Literal["sql_cursor"]
+    table: str
+    cursor: str
+    look_back: LookBack = "10m"
+
+
+class SqlSnapshot(SqlSource):
+    """A table read whole each time.
+
+    With a `fingerprint` nothing is read while it stays the same: the number of rows (`rows`), that
+    and the highest value of some columns (a list), or the checksum of everything (`checksum`).
+    """
+
+    opened_by: ClassVar[str] = "connectors.feeds.sql_snapshot:SnapshotFeed"
+
+    kind: Literal["sql_snapshot"]
+    table: str
+    fingerprint: Literal["rows", "checksum"] | tuple[str, ...] | None = None
+
+
+SqlSettings = SqlChanges | SqlCursor | SqlSnapshot

@@ -8,7 +8,7 @@ the source declares as metadata of its Arrow field (`SOURCE_TYPE`), so that a re
 # ruff: noqa: S608 - names come from a manifest and are quoted.
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -51,45 +51,71 @@ class SqlTable:
 
     def columns(self, table: str) -> Columns:
         """The columns of a table. Raises `PermanentFailure` when there is none of that name."""
-        return self._told(table, self._database.ask(self._dialect.columns_of(table)))
+        return self._told(table, self.held(self._dialect.columns_of(table)))
+
+    def whole(self, table: str) -> bool:
+        """Whether every column that was agreed on is there."""
+        return set(self._agreed) <= self.columns(table).keys()
 
     def read(self, part: Part) -> Iterator[pa.RecordBatch]:
         """The rows, streamed; the marks are the last columns of each batch."""
-        shown = self._columns_held(part.table)
+        shown = self.columns(part.table)
         if part.like is not None:
-            shown = self._in_order(shown, self._columns_held(part.like))
+            shown = self._in_order(shown, self.columns(part.like))
         fields = _fields(shown)
         for batch in self._database.stream(self._select(part, shown)):
             marks = list(batch.schema)[len(fields) :]
             yield pa.RecordBatch.from_arrays(batch.columns, schema=pa.schema([*fields, *marks]))
 
     def totals(self, part: Part) -> Totals:
-        """Count and buckets, computed by the database in the state that is read.
+        """Count and buckets, computed by the database in the state that is read, from any thread.
 
         The count alone where a column that was agreed on is gone (drift is for the library to
         find, which says what came instead) and where the engine cannot say the checksum.
         """
-        asked = self._database.aside(self._dialect.columns_of(part.table))
-        sums = self._sums(part, self._told(part.table, asked))
+        return self._totals(part, self._database.aside)
+
+    def totals_now(self, part: Part) -> Totals:
+        """The same before anything is read, on the connection that will read."""
+        return self._totals(part, self.held)
+
+    def held(self, query: str) -> list[Row]:
+        """A small question to the state that is held, before anything is read."""
+        batches = list(self._database.stream(query))
+        return [
+            row
+            for batch in batches
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        ]
+
+    def _totals(self, part: Part, asked: Callable[[str], list[Row]]) -> Totals:
+        columns = self._told(part.table, asked(self._dialect.columns_of(part.table)))
+        sums = self._sums(part, columns)
         if sums is not None:
-            return _added(self._database.aside(sums))
-        [[count]] = self._database.aside(f"SELECT count(*) FROM {self._rows(part)}")
+            return _added(asked(sums))
+        [[count]] = asked(f"SELECT count(*) FROM {self._rows(part)}")
         return Totals(rows=int(count))
 
-    def sample(self, table: str, limit: int) -> pa.Table:
-        """The first rows as `read` gives them, the agreed columns with their values."""
-        columns = self.columns(table)
-        query = self._select(Part(table), columns)
-        rows = self._database.ask(self._dialect.first.format(query=query, limit=int(limit)))
-        cells = list(zip(*rows[:limit], strict=True)) or [()] * len(columns)
-        arrays = [pa.array(column, pa.string()) for column in cells]
-        return pa.Table.from_arrays(arrays, schema=pa.schema(_fields(columns)))
+    def highest(self, part: Part, columns: Sequence[str]) -> Row:
+        """How many rows there are, and the highest value of each of `columns` as text."""
+        kinds = self.columns(part.table)
+        if gone := sorted(set(columns) - kinds.keys()):
+            raise self._manifest.wrong(f"{part.table} has no column {', '.join(gone)}")
+        tops = [(f"max({self._dialect.name_of(column)})", kinds[column]) for column in columns]
+        asked = ["count(*)", *(self._dialect.text(top, kind) or top for top, kind in tops)]
+        return self.held(f"SELECT {', '.join(asked)} FROM {self._rows(part)}")[0]
 
-    def _columns_held(self, table: str) -> Columns:
-        question = self._dialect.columns_of(table)
-        batches = list(self._database.stream(question))
-        told = [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
-        return self._told(table, told)
+    def sample(self, table: str, limit: int) -> pa.Table:
+        """The first rows as `read` gives them."""
+        self._database.hold("sample")
+        columns = self.columns(table)
+        query = self._dialect.first.format(query=self._select(Part(table), columns), limit=limit)
+        rows, taken = self._database.stream(query), list[pa.RecordBatch]()
+        while sum(batch.num_rows for batch in taken) < limit and (batch := next(rows, None)):
+            taken.append(batch)
+        schema = pa.schema(_fields(columns))
+        renamed = [pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in taken]
+        return pa.Table.from_batches(renamed, schema=schema).slice(0, limit)
 
     def _told(self, table: str, rows: Sequence[Row]) -> Columns:
         if not rows:
@@ -111,7 +137,8 @@ class SqlTable:
     def _cell(self, column: str, kind: str) -> str:
         if column not in self._agreed:
             return self._dialect.nothing
-        return self._dialect.text(column, kind) or self._dialect.name_of(column)
+        name = self._dialect.name_of(column)
+        return self._dialect.text(name, kind) or name
 
     def _rows(self, part: Part) -> str:
         where = f" WHERE {part.where}" if part.where else ""
@@ -120,7 +147,8 @@ class SqlTable:
     def _sums(self, part: Part, columns: Columns) -> str | None:
         if not set(self._agreed) <= columns.keys():
             return None
-        cells = [self._dialect.text(column, columns[column]) for column in self._agreed]
+        names = {column: self._dialect.name_of(column) for column in self._agreed}
+        cells = [self._dialect.text(name, columns[column]) for column, name in names.items()]
         said = [cell for cell in cells if cell is not None]
         return self._dialect.sums(said, self._rows(part)) if len(said) == len(cells) else None
 

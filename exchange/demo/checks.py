@@ -10,6 +10,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from connectors.testkit.city import Truth
+from connectors.testkit.city import truth as planted
 from connectors.testkit.city.truth import Expected
 from exchange.airflow import AirflowApi
 
@@ -17,9 +18,12 @@ OWNERSHIP = "real_estate_registration.ownership"
 BUILD_DAG = "build__real_estate_registration_ownership"
 # The product says which check of an identifier failed; the truth only that the number is damaged.
 REASONS = {
-    "unknown-code": "unknown-code",
-    "unknown-unit": "unknown-unit",
-    "conflict": "conflicting-duplicate",
+    "unknown-code": planted.UNKNOWN_CODE,
+    "unknown-unit": planted.UNKNOWN_UNIT,
+    "conflict": planted.CONFLICT,
+    "required": planted.REQUIRED,
+    "not-a-date": planted.NOT_A_DATE,
+    "range": planted.RANGE,
 }
 
 
@@ -62,7 +66,7 @@ def loaded(owner: psycopg.Connection, dataset: str) -> Loaded:
         rows=rows[0],
         landed=_total(batches, "landed"),
         duplicates=_total(batches, "duplicate"),
-        quarantined=_by_kind(dict(reasons)),
+        quarantined=by_kind(dict(reasons)),
         mended=sum((Counter(counts.get("mended", {})) for counts, _ in batches), Counter()),
         aliases=_total(batches, "aliases"),
         notices=sum((Counter(notices) for _, notices in batches), Counter()),
@@ -70,19 +74,24 @@ def loaded(owner: psycopg.Connection, dataset: str) -> Loaded:
 
 
 def against_truth(owner: psycopg.Connection, truth: Truth) -> Iterator[Finding]:
-    """Every count of every dataset, to the row."""
+    """Every count of every dataset, to the row; then what is built from them."""
     for dataset, expected in truth.datasets.items():
         yield _dataset(dataset, loaded(owner, dataset), expected)
-    table = owner.execute(
-        "SELECT count(*), count(*) FILTER (WHERE mortgaged), count(*) FILTER (WHERE seized) "
-        "FROM library.real_estate_registration_ownership"
-    ).fetchone()
-    wanted = (truth.ownership.rows, truth.ownership.mortgaged, truth.ownership.seized)
-    yield Finding(
-        table == wanted,
-        f"{OWNERSHIP}: {wanted[0]:,} rows, {wanted[1]:,} mortgaged, {wanted[2]:,} seized"
-        + ("" if table == wanted else f" were expected, found {table}"),
+    for dataset, counts in truth.built.items():
+        yield _built(dataset, built(owner, dataset, counts), counts)
+
+
+def built(owner: psycopg.Connection, dataset: str, counts: Mapping[str, int]) -> Mapping[str, int]:
+    """The rows of a thematic dataset, and those for which each of these columns is true."""
+    columns = [name for name in counts if name != "rows"]
+    wanted = SQL(", ").join(
+        [SQL("count(*)")]
+        + [SQL("count(*) FILTER (WHERE {})").format(Identifier(name)) for name in columns]
     )
+    table = Identifier("library", dataset.replace(".", "_"))
+    row = owner.execute(SQL("SELECT {} FROM {}").format(wanted, table)).fetchone()
+    assert row is not None
+    return dict(zip(["rows", *columns], row, strict=True))
 
 
 def licenses_against_truth(
@@ -132,22 +141,35 @@ def _dataset(name: str, found: Loaded, expected: Expected) -> Finding:
         "quarantined": (dict(+expected.quarantined), dict(found.quarantined)),
         "mended": (dict(+expected.normalised), dict(found.mended)),
     }
+    line = (
+        f"{name:<34}{found.landed:>9,} sent ={found.rows:>9,} in the library +"
+        f"{found.duplicates:>5,} double +{sum(found.quarantined.values()):>5,} quarantined"
+    )
+    return Finding(*_equal(line, pairs))
+
+
+def _built(name: str, found: Mapping[str, int], expected: Mapping[str, int]) -> Finding:
+    pairs = {column: (expected[column], found[column]) for column in expected}
+    parts = (f"{count:,} {column.replace('_', ' ')}" for column, count in found.items())
+    return Finding(*_equal(f"{name:<34} {', '.join(parts)}", pairs))
+
+
+def _equal(line: str, pairs: Mapping[str, tuple[object, object]]) -> tuple[bool, str]:
     wrong = [
-        f"{k}: {wanted} expected, {got} found"
-        for k, (wanted, got) in pairs.items()
+        f"{what}: {wanted} expected, {got} found"
+        for what, (wanted, got) in pairs.items()
         if wanted != got
     ]
-    line = (
-        f"{name}: {found.landed:,} sent = {found.rows:,} in the library + {found.duplicates:,} "
-        f"duplicate + {sum(expected.quarantined.values()):,} quarantined"
-    )
-    return Finding(not wrong, "; ".join([line, *wrong]))
+    return not wrong, "; ".join([line, *wrong])
 
 
-def _by_kind(reasons: Mapping[str, int]) -> dict[str, int]:
+def by_kind(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Reasons of quarantine as the truth counts them: by the kind of defect, whatever the field."""
     counted: Counter[str] = Counter()
     for reason, count in reasons.items():
-        counted[REASONS.get(reason.rpartition(":")[2], "identifier")] += count
+        field, _, fault = reason.rpartition(":")
+        kind = planted.RULE if field == "rule" else REASONS.get(fault, planted.IDENTIFIER)
+        counted[kind] += count
     return dict(counted)
 
 

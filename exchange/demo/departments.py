@@ -1,4 +1,4 @@
-"""The demo's three departments as running systems, and what the product must know to reach them."""
+"""The demo's departments as running systems, and what the product must know to reach them."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ def open_departments(supervisor: Supervisor, city: City | None) -> Departments:
         testkit.population.load(police_dsn, city.residents, reader_password=_reader(folder))
         testkit.registry.drop_whole(folder / "drop", FIRST_DAY, city.registrations)
         testkit.open_registry(folder / "real-estate", city)
+        testkit.desks.hand_out(folder / "desks", FIRST_DAY, city.tables)
     supervisor.start(_estate(port, folder / "real-estate"))
     return found(supervisor.home)
 
@@ -69,12 +70,13 @@ def found(home: Path) -> Departments:
         registrations=folder / "drop",
         estate_url=estate_url,
         access=access,
+        drops=folder / "desks",
     )
     return Departments(folder, police, estate_url, access, environment)
 
 
 def install_manifests(sources: Path, schedules: Mapping[str, str] = {}) -> None:
-    """Put the four source manifests where the product looks for them.
+    """Put the source manifests where the product looks for them.
 
     A source that is named in `schedules` is collected at that pace instead of its own.
     """

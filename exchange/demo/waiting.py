@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from connectors.feeds import load_manifests
 from exchange.database import Role
-from exchange.demo.checks import OWNERSHIP
+from exchange.libraries import thematic
 from exchange.settings import Settings
 from schemas.errors import Unavailable
 
@@ -16,13 +17,7 @@ SELECT coalesce(sum((counts->>'landed')::bigint), 0)::bigint AS landed,
        coalesce(string_agg(DISTINCT source, ', ') FILTER (WHERE state = 'held'), '') AS held
 FROM library.batch
 """
-BUILD_BEHIND = """
-SELECT count(*) FROM library.batch
-WHERE dataset IN ('real_estate.unit', 'real_estate.right') AND state = 'published'
-  AND id NOT IN (SELECT batch FROM library.consumed WHERE consumer = %s)
-"""
 LICENSES = "SELECT count(*) FROM vault.license"
-BASE_DATASETS = 4
 
 Progress = tuple[bool, str]
 
@@ -43,19 +38,19 @@ def wait_until(
 
 
 def libraries(settings: Settings) -> Progress:
-    """Every base dataset was published and the thematic build has consumed its parents."""
+    """Every source was published and every build has consumed its parents."""
+    wanted = len(load_manifests(settings.sources))
     with settings.database.connect(Role.OWNER) as owner:
         row = owner.execute(LIBRARIES).fetchone()
-        behind = owner.execute(BUILD_BEHIND, (OWNERSHIP,)).fetchone()
+        behind = [each.id for each in thematic.thematic() if thematic.unconsumed(owner, each)]
     assert row is not None
-    assert behind is not None
     landed, published, held = row
-    told = f"{landed:,} rows landed, {published} of {BASE_DATASETS} libraries published"
+    told = f"{landed:,} rows landed, {published} of {wanted} datasets published"
     if held:
         return False, f"{told}; a batch of {held} is held for a person"
-    if published == BASE_DATASETS and behind[0]:
-        return False, f"{told}; who owns what is being built"
-    return published == BASE_DATASETS and not behind[0], told
+    if published == wanted and behind:
+        return False, f"{told}; {', '.join(behind)} is being built"
+    return published == wanted and not behind, told
 
 
 def licenses(settings: Settings, wanted: int) -> Progress:

@@ -73,6 +73,15 @@ def spelled(number: str) -> str:
     return identifiers.mended("certificate_no", number)[0]  # the kind that mends the most
 
 
+def spelled_in_sql(column: str) -> str:
+    """The SQL that spells a column so, for names that are compared where they are."""
+    for _, table in (*identifiers.MENDS, identifiers.MENDS_OF_KIND["certificate_no"]):
+        pairs = sorted(table.items(), key=lambda pair: not pair[1])  # what goes away comes last
+        before, after = ("".join(side).replace("'", "''") for side in zip(*pairs, strict=True))
+        column = f"translate({column}, '{before}', '{after}')"
+    return column.replace("%", "%%")
+
+
 def resolve(conn: psycopg.Connection, subject: Subject, at: datetime | None = None) -> Resolved:
     """Whom `subject` means now, or meant at that moment as the library knew it then.
 

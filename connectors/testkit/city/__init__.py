@@ -1,11 +1,12 @@
-"""A synthetic city: made from a seed, with three departments that are real systems.
+"""A synthetic city: made from a seed, with departments that are real systems.
 
     city = generate(seed, people)                 everything, and `city.truth`
     population.load(dsn, city.residents, …)       the police: a PostgreSQL database
     registry.drop_whole(folder, day, …)           the market regulator: a drop folder
     open_registry(folder, city); estate_argv(…)   the land registry: an HTTP API, its own process
     transfer(base_url, clerk_token, …)            a house is sold there
-    environment(…)                                what the four manifests in SOURCES ask for
+    desks.hand_out(folder, day, city)             the other departments: drop folders
+    environment(…)                                what the manifests in SOURCES ask for
 
 No person, number, address or company in it is a real one.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from connectors.testkit.city import population, registry
+from connectors.testkit.city import desks, population, registry
 from connectors.testkit.city.clerk import estate_argv, open_registry, transfer
 from connectors.testkit.city.estate_access import Access
 from connectors.testkit.city.generate import SOURCES, City, generate
@@ -25,6 +26,7 @@ __all__ = [
     "Access",
     "City",
     "Truth",
+    "desks",
     "environment",
     "estate_argv",
     "generate",
@@ -36,7 +38,7 @@ __all__ = [
 
 
 def environment(
-    *, residents_dsn: str, registrations: Path, estate_url: str, access: Access
+    *, residents_dsn: str, registrations: Path, estate_url: str, access: Access, drops: Path
 ) -> dict[str, str]:
     """The variables that the manifests name, for whoever collects."""
     return {
@@ -45,4 +47,5 @@ def environment(
         "YIZHAN_SOURCE_ESTATE_URL": estate_url,
         "YIZHAN_SOURCE_ESTATE_CLIENT": access.client_id,
         "YIZHAN_SOURCE_ESTATE_SECRET": access.client_secret,
+        **desks.environment(drops),
     }

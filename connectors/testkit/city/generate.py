@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from connectors.testkit.city import credit, funds, ground, projects, tutoring
 from connectors.testkit.city.entities import Registrations, register
 from connectors.testkit.city.lots import Row
+from connectors.testkit.city.parties import STRANGER
 from connectors.testkit.city.people import (
     BUYER,
     CANARY,
@@ -21,23 +23,28 @@ from connectors.testkit.city.people import (
     populate,
 )
 from connectors.testkit.city.rights import Rights, enter
+from connectors.testkit.city.table import Table
 from connectors.testkit.city.truth import Cast, Truth
 from connectors.testkit.city.units import Units, build
 
 SOURCES = Path(__file__).parent / "sources"
-"""The manifests of the city's four sources."""
+"""The manifests of the city's sources."""
 
 FEWEST = 100
 
 
 @dataclass(frozen=True)
 class City:
-    """What the three departments hold, each in its own columns, and what must become of it."""
+    """What the departments hold, each in its own columns, and what must become of it.
+
+    The first four are told in the story; `tables` are the rest, by dataset.
+    """
 
     residents: list[Row]
     registrations: list[Row]
     units: list[Row]
     rights: list[Row]
+    tables: Mapping[str, Table]
     truth: Truth
 
 
@@ -49,6 +56,7 @@ def generate(seed: int, people: int) -> City:
     entities = register(_dice(seed, "entities"), people // 10, population)
     units = build(_dice(seed, "units"), people // 3)
     rights = enter(_dice(seed, "rights"), units, population, entities)
+    rest = _rest(seed, people, population, entities, units, rights)
     truth = Truth(
         seed=seed,
         people=people,
@@ -57,12 +65,62 @@ def generate(seed: int, people: int) -> City:
             "legal_entity.registration": entities.expected,
             "real_estate.unit": units.expected,
             "real_estate.right": rights.expected,
+            **{table.dataset: table.expected for table in rest.tables},
         },
-        ownership=rights.ownership,
+        built={"real_estate_registration.ownership": rights.ownership, **rest.built},
         licensable=_licensable(entities, rights),
         cast=_cast(population, entities, units),
     )
-    return City(population.rows, entities.rows, units.rows, rights.rows, truth)
+    tables = {table.dataset: table for table in rest.tables}
+    return City(population.rows, entities.rows, units.rows, rights.rows, tables, truth)
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """The departments beside those of the story, and what is built from what they hold."""
+
+    tables: list[Table]
+    built: Mapping[str, Mapping[str, int]]
+
+
+def _rest(
+    seed: int,
+    people: int,
+    population: Population,
+    entities: Registrations,
+    units: Units,
+    rights: Rights,
+) -> _Rest:
+    land = ground.survey(_dice(seed, "ground"), units, people)
+    judged = credit.judge(_dice(seed, "credit"), people, population, entities)
+    insured = funds.insure(_dice(seed, "insurance"), people, population, entities)
+    fund = funds.deposit(_dice(seed, "fund"), people, population, entities, rights)
+    tutors = tutoring.license_tutors(_dice(seed, "tutoring"), people, population, entities)
+    built = projects.plan(_dice(seed, "projects"), people, entities, land)
+    clean = tutors.licensed - judged.listed - {STRANGER}
+    return _Rest(
+        [*land.tables, *judged.tables, insured.table, fund.table, tutors.table, *built.tables],
+        {
+            "medical_insurance.entitlement": {
+                "rows": len(insured.enrolled),
+                "entitled": len(insured.paying),
+            },
+            "housing_maintenance_fund.account": {
+                "rows": len(fund.accounts),
+                "must_top_up": len(fund.short),
+            },
+            "off_campus_tutoring.institution": {
+                "rows": len(tutors.holders),
+                "penalised": len(tutors.holders & judged.penalised),
+                "in_good_standing": len(clean),
+            },
+            "investment_project.overview": {
+                "rows": len(built.codes),
+                "completed": len(built.approved),
+                "surveyed": len(built.surveyed),
+            },
+        },
+    )
 
 
 def _dice(seed: int, part: str) -> Random:

@@ -69,6 +69,11 @@ def spoiled(number: str) -> str:
     return number[:-1] + ("1" if number[-1] != "1" else "2")
 
 
+def garbled(number: str) -> str:
+    """A real-estate number in which somebody typed the letter O; it has no check character."""
+    return number[:14] + "O" + number[15:]
+
+
 def full_width(text: str) -> str:
     """Its digits and letters as wide as a Chinese character."""
     return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text)

@@ -23,7 +23,6 @@ from connectors.testkit.city.truth import (
     UNKNOWN_CODE,
     UNKNOWN_UNIT,
     Expected,
-    Ownership,
     Person,
 )
 from connectors.testkit.city.units import Units
@@ -57,18 +56,21 @@ class Rights:
     serials: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property
-    def ownership(self) -> Ownership:
+    def ownership(self) -> dict[str, int]:
         """What the thematic library must hold."""
-        return Ownership(
-            rows=sum(len(holders) for holders in self.owners.values()),
-            mortgaged=sum(len(self.owners[unit]) for unit in self.mortgaged & self.owners.keys()),
-            seized=sum(len(self.owners[unit]) for unit in self.seized & self.owners.keys()),
-        )
+        return {
+            "rows": sum(len(holders) for holders in self.owners.values()),
+            "mortgaged": self._holders(self.mortgaged),
+            "seized": self._holders(self.seized),
+        }
 
     @property
     def licensable(self) -> list[str]:
         """Units that may have a certificate, in key order."""
         return sorted(self.owners.keys() - self.seized - self.left_by_dead)
+
+    def _holders(self, units: set[str]) -> int:
+        return sum(len(self.owners[unit]) for unit in units & self.owners.keys())
 
 
 def enter(rng: Random, units: Units, people: Population, entities: Registrations) -> Rights:

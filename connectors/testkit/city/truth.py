@@ -17,11 +17,19 @@ IDENTIFIER = "identifier"
 UNKNOWN_CODE = "unknown-code"
 UNKNOWN_UNIT = "unknown-unit"
 CONFLICT = "conflicting-duplicate"
+REQUIRED = "required"
+RULE = "broken-rule"
+NOT_A_DATE = "not-a-date"
+RANGE = "out-of-range"
+
+BROKEN_REFERENCE = "broken-reference"
+"""Planted, loaded and flagged: the row names something that no library knows."""
 
 FIFTEEN = "15-digit"
 LOWER_CASE = "lower-case"
 FULL_WIDTH = "full-width"
 BLANKS = "blanks"
+HYPHEN = "hyphen"
 
 
 @dataclass
@@ -45,15 +53,6 @@ class Expected:
         """Close the book: what was sent and neither refused nor doubled is in the library."""
         self.rows_sent = rows_sent
         self.library_rows = rows_sent - self.duplicates - self.quarantined.total()
-
-
-@dataclass
-class Ownership:
-    """The thematic library: rows of unit and owner, and how many of them are burdened."""
-
-    rows: int = 0
-    mortgaged: int = 0
-    seized: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,7 @@ class Cast:
 class Truth:
     """Everything that must be true once all departments were collected.
 
+    `built` counts, by thematic dataset, its `rows` and those of them for which a column is true.
     `licensable` lists, by license type, the natural keys (credit codes; unit numbers, one
     certificate a unit whatever the number of owners) that may have a license, in key order.
     """
@@ -92,7 +92,7 @@ class Truth:
     seed: int
     people: int
     datasets: Mapping[str, Expected]
-    ownership: Ownership
+    built: Mapping[str, Mapping[str, int]]
     licensable: Mapping[str, list[str]]
     cast: Cast
 
@@ -109,7 +109,7 @@ class Truth:
             seed=said["seed"],
             people=said["people"],
             datasets={name: _expected(each) for name, each in said["datasets"].items()},
-            ownership=Ownership(**said["ownership"]),
+            built=said["built"],
             licensable=said["licensable"],
             cast=_cast(said["cast"]),
         )

@@ -32,6 +32,10 @@ EVIDENCE = (
     ON library.alias (kind, alias, subject, rule, source) WHERE until IS NULL
     """,
     "CREATE INDEX alias_number ON library.alias (kind, alias)",
+    """
+    CREATE INDEX alias_former_name ON library.alias (alias)
+    WHERE rule = 'former-name' AND until IS NULL
+    """,
     "CREATE INDEX alias_subject ON library.alias (kind, subject)",
 )
 

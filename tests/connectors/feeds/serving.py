@@ -72,7 +72,7 @@ def serving(answer: Answer) -> Iterator[Served]:
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             question = Asked(
-                self.command, parts.path, dict(parse_qsl(parts.query)), self.headers, body
+                self.command, parts.path, dict(parse_qsl(parts.query)), dict(self.headers), body
             )
             asked.append(question)
             self._send(answer(question))

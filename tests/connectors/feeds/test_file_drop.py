@@ -93,7 +93,11 @@ class TestIncrements:
         tomorrow = DAY + timedelta(days=1)
         registry.drop_increment(drop, tomorrow, 1, [("U", city.registrations[0])])
 
-        assert Window("changes", WHOLE, "frk_20260106_001") == feed.plan(WHOLE)
+        window = feed.plan(WHOLE)
+
+        assert window is not None
+        assert ("changes", WHOLE) == (window.mode, window.start)
+        assert window.end.startswith("frk_20260106_001 > 20260105..0w 20260106..1=")
 
 
 class TestRefused:
@@ -114,7 +118,7 @@ class TestRefused:
         assert window is not None
 
         with pytest.raises(PermanentFailure, match="says 3"):
-            next(feed.read(window))
+            list(feed.read(window))
 
     def test_once_repaired_it_is_read(
         self, feed: Feed, manifest: Manifest, drop: Path, city: City
@@ -127,12 +131,18 @@ class TestRefused:
         assert 5 == len(pull(feed, manifest.source_columns, WHOLE).rows)
 
     @pytest.mark.parametrize(
-        "content",
-        [b"\xff\xff\xff\r\n", "UNISCID,ENTNAME\r\n913307,秘密,多余\r\n".encode("gb18030")],
+        ("content", "told"),
+        [
+            (b"\xff\xff\xff\r\n", "not in the agreed encoding at line 1"),
+            (
+                "UNISCID,ENTNAME\r\n913307,秘密,多余\r\n".encode("gb18030"),
+                "3 fields instead of 2 at line 2",
+            ),
+        ],
         ids=["not GB 18030", "a cell too many"],
     )
     def test_what_is_no_csv_is_refused_without_its_text(
-        self, feed: Feed, drop: Path, content: bytes
+        self, feed: Feed, drop: Path, content: bytes, told: str
     ) -> None:
         """The parser's message repeats the row; ours does not."""
         path = drop / f"{WHOLE}.csv"
@@ -141,7 +151,7 @@ class TestRefused:
         window = feed.plan(None)
         assert window is not None
 
-        with pytest.raises(PermanentFailure, match="no GB18030 CSV") as failure:
+        with pytest.raises(PermanentFailure, match=told) as failure:
             list(feed.read(window))
 
         assert failure.value.__cause__ is None
