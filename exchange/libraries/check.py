@@ -22,12 +22,13 @@ from itertools import chain
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from connectors.feeds import OPERATION, SEQUENCE, Manifest
-from connectors.feeds.checksum import digest_bytes
+from connectors.feeds.checksum import Digester, digest_bytes
 from exchange.libraries import keys
 from exchange.libraries.batches import Held
-from exchange.libraries.landing import DIGEST
+from exchange.libraries.landing import CHUNK, DIGEST
 from exchange.libraries.merge import FATE, Fate
 from exchange.libraries.values import (
     FAILED,
@@ -115,6 +116,35 @@ def check_columns(
     """Stop a batch whose columns are not those agreed on. Raises `Drifted`."""
     if diff := drift(columns, before, manifest):
         raise Drifted(manifest.source, diff)
+
+
+def check(
+    rows: pa.Table, contract: Contract, manifest: Manifest, mode: str, size: int = CHUNK
+) -> tuple[Judged, Tally]:
+    """Judge the few rows of a table at once, as those of a landed file in chunks of `size`."""
+    chunks = list(_placed(rows, manifest, size))
+    judge = Check(contract, manifest, mode, keys.repeated(chunks, contract, manifest))
+    judged = [judge.chunk(chunk) for chunk in chunks]
+    judged += [rest] if (rest := judge.rest()) else []
+    together = Judged(
+        pl.concat(each.good for each in judged),
+        pl.concat((each.bad for each in judged), how="diagonal_relaxed"),
+        tuple(alias for each in judged for alias in each.aliases),
+    )
+    return together, judge.tally
+
+
+def _placed(rows: pa.Table, manifest: Manifest, size: int) -> Iterator[pl.DataFrame]:
+    with Digester(manifest.source_columns) as digester:
+        for place in range(0, max(1, rows.num_rows), size):
+            (part,) = rows.slice(place, size).combine_chunks().to_batches() or [_none(rows)]
+            chunk = pl.DataFrame(pl.from_arrow(part)).hstack(digester.digests(part))
+            numbers = pl.int_range(place + 1, place + 1 + chunk.height, dtype=pl.Int64, eager=True)
+            yield chunk.insert_column(0, numbers.alias(ROW))
+
+
+def _none(rows: pa.Table) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=rows.schema)
 
 
 class Check:

@@ -236,7 +236,9 @@ def _gone(contract: Contract, gone: pl.DataFrame) -> pl.DataFrame:
     """Keys that are no more, in the shape of staged rows."""
     shape = pl.from_arrow(contract.arrow_schema().empty_table())
     assert isinstance(shape, pl.DataFrame)
-    rows = pl.concat([shape, gone.cast(dict(shape.select(contract.key).schema))], how="diagonal")
+    rows = pl.concat(
+        [shape, gone.cast({key: shape.schema[key] for key in contract.key})], how="diagonal"
+    )
     return rows.with_columns(pl.lit(Fate.GONE.value).alias(FATE))
 
 

@@ -143,9 +143,7 @@ def _among(numbers: pl.Series, places: pl.Series) -> pl.Series:
     """Which of some consecutive rows are among `places`, which are sorted."""
     if numbers.is_empty():
         return pl.Series([], dtype=pl.Boolean)
-    low, high = (places.search_sorted(edge, side) for edge, side in _edges(numbers))
+    first, last = numbers.item(0), numbers.item(-1)
+    low = places.search_sorted(first, "left")
+    high = places.search_sorted(last, "right")
     return numbers.is_in(places.slice(low, high - low).implode())
-
-
-def _edges(numbers: pl.Series) -> tuple[tuple[int, str], tuple[int, str]]:
-    return (int(numbers.min()), "left"), (int(numbers.max()), "right")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,9 +12,7 @@ import pyarrow as pa
 import pytest
 
 from connectors.feeds import Manifest, load_manifest
-from connectors.feeds.checksum import Digester
-from exchange.libraries import keys
-from exchange.libraries.check import Check, Drifted, Judged, Tally, check_columns
+from exchange.libraries.check import Check, Drifted, Judged, Tally, check, check_columns
 from exchange.libraries.merge import FATE, Fate
 from schemas.contract import load
 from schemas.errors import Invalid
@@ -30,10 +28,20 @@ def manifest(source: str) -> Manifest:
 class Checked:
     """What came of all rows of a batch."""
 
-    staged: pl.DataFrame
-    bad: pl.DataFrame
-    aliases: tuple[tuple[str, str, str], ...]
+    judged: Judged
     tally: Tally
+
+    @property
+    def staged(self) -> pl.DataFrame:
+        return self.judged.good
+
+    @property
+    def bad(self) -> pl.DataFrame:
+        return self.judged.bad
+
+    @property
+    def aliases(self) -> tuple[tuple[str, str, str], ...]:
+        return self.judged.aliases
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -45,34 +53,10 @@ def checked(
 ) -> Checked:
     """Judge `rows` in chunks of `size`."""
     described = manifest(source)
-    contract = load(described.dataset)
-    chunks = list(landed(rows, described, mode, size))
-    check = Check(contract, described, mode, keys.repeated(chunks, contract, described))
-    judged: list[Judged] = [check.chunk(chunk) for chunk in chunks]
-    judged += [rest] if (rest := check.rest()) else []
-    return Checked(
-        pl.concat(each.good for each in judged),
-        pl.concat((each.bad for each in judged), how="diagonal_relaxed"),
-        tuple(alias for each in judged for alias in each.aliases),
-        check.tally,
-    )
-
-
-def landed(
-    rows: Sequence[Row], described: Manifest, mode: str, size: int
-) -> Iterator[pl.DataFrame]:
     names = [*described.source_columns, *(["_op", "_seq"] if mode == "changes" else [])]
     schema = pa.schema([(n, pa.int64() if n == "_seq" else pa.string()) for n in names])
     table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
-    number = 1
-    with Digester(described.source_columns) as digester:
-        for batch in table.to_batches(max_chunksize=size):
-            chunk = pl.from_arrow(batch)
-            assert isinstance(chunk, pl.DataFrame)
-            chunk = chunk.hstack(digester.digests(batch))
-            places = pl.int_range(number, number + chunk.height, dtype=pl.Int64, eager=True)
-            yield chunk.insert_column(0, places.alias("row_number"))
-            number += chunk.height
+    return Checked(*check(table, load(described.dataset), described, mode, size))
 
 
 def reasons(result: Checked) -> list[list[str]]:
