@@ -13,7 +13,8 @@ from typing import Any
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
-from dags.duties import OWNER, START, TASK, asset, duty
+from dags import pages
+from dags.duties import DAG_HABITS, asset, duty
 from schemas.contract import Contract, all_contracts
 
 
@@ -23,13 +24,10 @@ def build(contract: Contract) -> DAG:
     with DAG(
         dag_id=f"build__{contract.table}",
         description=f"{contract.id} from {', '.join(contract.parents)}",
-        doc_md=__doc__,
+        doc_md=pages.of_build(contract, __doc__),
         schedule=PartitionedAssetTimetable(assets=reduce(or_, map(asset, contract.parents))),
-        start_date=START,
-        catchup=False,
-        max_active_runs=1,
-        default_args={**TASK, "owner": OWNER},
         tags=["build", contract.id],
+        **DAG_HABITS,
     ) as dag:
 
         @task(outlets=[published])  # type: ignore[untyped-decorator]  # Airflow's types are skipped

@@ -1,21 +1,28 @@
 """Collect: one DAG per source manifest, `collect__<source>`, at the pace the manifest asks for.
 
-Two tasks, because they fail for different reasons. `land` takes the source's next window and keeps
-it; nothing new, or a held batch in the way, skips the rest. `load` checks, merges, reconciles and
-publishes, then tells the dataset's asset with the batch's number as partition, so that each
-published batch starts its consumers once. Only the number travels between tasks.
+`land` waits in the triggerer, without a process, until the source has news; then it takes the next
+window and keeps it, within the pool of the department's system. `load`, mapped over what was
+landed, checks, merges, reconciles and publishes, then tells the dataset's asset with the batch's
+number as partition, so that each published batch starts its consumers once. They are two tasks
+because they fail for different reasons; only numbers travel between them.
 
-The ledger `library.batch` is the record of what was loaded: running either task again is harmless.
+The ledger `library.batch` is the record of what was loaded: running either again is harmless.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, task
 
-from connectors.feeds.manifest import Manifest, load_manifests
-from dags.duties import OWNER, START, TASK, asset, duty, sources
+from connectors.feeds.manifest import Manifest
+from dags import pages
+from dags.duties import DAG_HABITS, asset, duty, manifests, pace, pool
+from dags.waiting import Land
+from schemas.contract import load as contract_of
+
+MINUTE = timedelta(minutes=1)  # how often a source that is due by cron is asked until it has news
 
 
 def collect(manifest: Manifest) -> DAG:
@@ -24,27 +31,11 @@ def collect(manifest: Manifest) -> DAG:
     with DAG(
         dag_id=f"collect__{manifest.source.replace('-', '_')}",
         description=f"{manifest.dataset} from {manifest.source}",
-        doc_md=__doc__,
-        schedule=manifest.interval or manifest.schedule,
-        start_date=START,
-        catchup=False,
-        max_active_runs=1,
-        default_args={**TASK, "owner": OWNER},
+        doc_md=pages.of_source(manifest, contract_of(manifest.dataset), __doc__),
+        schedule=pace(manifest.interval or manifest.schedule),
         tags=["collect", manifest.dataset],
+        **DAG_HABITS,
     ) as dag:
-
-        @task
-        def land(source: str) -> int:
-            from airflow.sdk.exceptions import AirflowSkipException
-
-            from exchange.libraries import journey
-            from exchange.settings import Settings
-
-            with duty():
-                batch = journey.land(Settings.load(), source)
-            if batch is None:
-                raise AirflowSkipException(f"{source}: nothing to load")
-            return batch
 
         @task(outlets=[published])  # type: ignore[untyped-decorator]  # Airflow's types are skipped
         def load(batch: int, *, outlet_events: Any = None) -> int:
@@ -56,9 +47,30 @@ def collect(manifest: Manifest) -> DAG:
             outlet_events[published].add_partitions(str(batch))
             return batch
 
-        load(land(manifest.source))
+        land = Land(
+            task_id="land",
+            source=manifest.source,
+            pace=manifest.interval or MINUTE,
+            pool=pool(manifest),
+        )
+        load.expand(batch=land.output)
     return dag
 
 
-for each in load_manifests(sources()):
+def refused(stem: str, why: str) -> DAG:
+    """A DAG that runs nothing, in the place of one whose manifest cannot be read."""
+    return DAG(
+        dag_id=f"collect__{stem.replace('-', '_')}",
+        description="its manifest is wrong: nothing is collected",
+        doc_md=pages.of_refused(stem, why, __doc__),
+        schedule=None,
+        tags=["collect", "wrong manifest"],
+        **DAG_HABITS,
+    )
+
+
+READ, WRONG = manifests()
+for each in READ:
     globals()[f"collect__{each.source}"] = collect(each)
+for stem, why in WRONG.items():
+    globals()[f"collect__{stem}"] = refused(stem, why)

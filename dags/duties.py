@@ -1,8 +1,8 @@
-"""What the DAGs share: where manifests are, the assets' names, and who retries what.
+"""What the DAGs share: where manifests are, the assets' names, who retries what, whose pool.
 
-Retrying is a property of the error class: what is `Unavailable` is tried again, everything else
-fails at once and waits for a person. No exception leaves a task with its own words, for those may
-repeat a row; ours are written not to.
+Retrying is a property of the error class: what is `Unavailable` is tried again, every other error
+of ours fails at once and waits for a person. An unforeseen error leaves a task as its kind and
+place only, for its own words may repeat a row; ours are written not to.
 """
 
 from __future__ import annotations
@@ -14,14 +14,43 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Asset
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk import Asset, CronTriggerTimetable
+from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import AirflowException
 
-from schemas.errors import Unavailable, YizhanError
+from connectors.feeds.manifest import Manifest, load_manifest
+from schemas.contract import load as contract_of
+from schemas.errors import Invalid, Unavailable, YizhanError
 
 OWNER = "data-engineering"
+CLOCK = "Asia/Shanghai"  # cron expressions and days are the departments'
 START = datetime(2026, 1, 1, tzinfo=UTC)
-TASK: Mapping[str, Any] = {"owner": OWNER, "retries": 5, "retry_delay": timedelta(seconds=3)}
+BY_CLASS = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(Unavailable, RetryAction.RETRY, reason="unavailable: asked again"),
+        RetryRule(YizhanError, RetryAction.FAIL, reason="stays wrong until somebody acts"),
+    ]
+)
+TASK: Mapping[str, Any] = {
+    "owner": OWNER,
+    "retries": 5,
+    "retry_delay": timedelta(seconds=3),
+    "retry_policy": BY_CLASS,
+}
+DAG_HABITS: Mapping[str, Any] = {
+    "start_date": START,
+    "catchup": False,
+    "max_active_runs": 1,
+    "default_args": TASK,
+}
+
+AT_NIGHT: Mapping[str, Any] = {**DAG_HABITS, "start_date": None}  # not at the first start as well
+
+
+class Unforeseen(YizhanError):
+    """An error that nobody wrote for readers: its kind and place, without what it says."""
+
+    code = "unforeseen"
 
 
 def sources() -> Path:
@@ -30,28 +59,52 @@ def sources() -> Path:
     return Path(os.environ.get("YIZHAN_SOURCES", home / "sources"))
 
 
+def manifests() -> tuple[tuple[Manifest, ...], Mapping[str, str]]:
+    """Every manifest by source, and why each file that is none is not: the others go on."""
+    read, wrong = dict[str, Manifest](), dict[str, str]()
+    for path in sorted(sources().glob("*.yaml")):
+        try:
+            manifest = load_manifest(path)
+            if manifest.source in read:
+                raise Invalid(f"another manifest describes {manifest.source} already")
+            contract_of(manifest.dataset)
+            read[manifest.source] = manifest
+        except Invalid as err:
+            wrong[path.stem] = err.message
+    return tuple(read[source] for source in sorted(read)), wrong
+
+
 def asset(dataset: str) -> Asset:
     """The asset that a dataset's published batches are events of."""
     return Asset(name=dataset, uri=f"yizhan://library/{dataset}", group="library")
 
 
+def pool(manifest: Manifest) -> str:
+    """The pool of the department's system: so many tasks at once as its owner can bear."""
+    return f"system:{manifest.system or manifest.source}"
+
+
+def pace(schedule: timedelta | str) -> timedelta | CronTriggerTimetable:
+    """A schedule as Airflow takes it; cron expressions tell the departments' time."""
+    if isinstance(schedule, timedelta):
+        return schedule
+    return CronTriggerTimetable(schedule, timezone=CLOCK)
+
+
 @contextmanager
 def duty() -> Iterator[None]:
-    """Let an error of ours decide by its class whether Airflow tries again."""
+    """Let errors of ours out as they are, and of all others their kind and place."""
     try:
         yield
-    except (AirflowException, AirflowSkipException):
+    except AirflowException:
         raise
-    except Unavailable as err:
-        raise AirflowException(f"{err.code}: {err.message}") from None
     except YizhanError as err:
-        raise AirflowFailException(f"{err.code}: {err.message}") from None
+        raise err.with_traceback(None) from None  # what caused it may repeat a row
     except Exception as err:  # noqa: BLE001 - the edge of the process
-        raise AirflowFailException(_where(err)) from None
+        raise Unforeseen(_where(err)) from None
 
 
 def _where(err: Exception) -> str:
-    """The kind of an unforeseen error and its place, without what it says."""
     trace = err.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

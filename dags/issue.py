@@ -12,7 +12,7 @@ import os
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
-from dags.duties import OWNER, START, TASK, asset, duty
+from dags.duties import DAG_HABITS, asset, duty
 
 FROM = (
     asset("legal_entity.registration")
@@ -25,11 +25,8 @@ with DAG(
     description="licenses that fall due",
     doc_md=__doc__,
     schedule=PartitionedAssetTimetable(assets=FROM),
-    start_date=START,
-    catchup=False,
-    max_active_runs=1,
-    default_args={**TASK, "owner": OWNER},
     tags=["issue"],
+    **DAG_HABITS,
 ):
 
     @task

@@ -12,18 +12,15 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, task
 
-from dags.duties import OWNER, START, TASK, duty
+from dags.duties import DAG_HABITS, duty
 
 with DAG(
     dag_id="sweep",
     description="what killed runs left behind",
     doc_md=__doc__,
     schedule=timedelta(minutes=1),
-    start_date=START,
-    catchup=False,
-    max_active_runs=1,
-    default_args={**TASK, "owner": OWNER},
     tags=["sweep"],
+    **DAG_HABITS,
 ):
 
     @task

@@ -20,24 +20,36 @@ from urllib.parse import quote
 
 import httpx
 
+from connectors.feeds.manifest import load_manifests
 from exchange import ports, probes
 from exchange.roles import AIRFLOW
 from exchange.settings import AIRFLOW_DATABASE, Settings, remembered_ports
 from exchange.supervisor import Service, log_of, tail
 from schemas.errors import Unavailable
 
-# Tasks are forked from the scheduler's workers: what the scheduler has imported, no task imports
-# again. Measured on two cores, it is most of what a short task costs.
+# Tasks are forked from the scheduler's workers, and DAG files are read in forks of the processor:
+# what the parent has imported, no child imports again. Measured on two cores, it is most of what a
+# short task, or the reading of a DAG file, costs.
 PRELOAD = """import sys
 
 if "scheduler" in sys.argv:
     import exchange.issuance
     import exchange.libraries.journey
     import exchange.libraries.leftovers
+if "triggerer" in sys.argv:
+    import exchange.libraries.news
+if "dag-processor" in sys.argv:
+    import airflow.sdk
+    import connectors.feeds.manifest
+    from schemas.contract import all_contracts
+
+    all_contracts()
 """
 DAGS = Path(__file__).parent.parent / "dags"
-PARTS = ("api-server", "scheduler", "dag-processor")
+PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+PORTS = ("airflow", "airflow-logs", "airflow-trigger-logs")
 WORKERS = 3
+SYSTEM = "system:"  # what the pools of departments' systems are called, before the system
 
 
 @dataclass(frozen=True)
@@ -47,19 +59,21 @@ class Airflow:
     settings: Settings
     api_port: int
     log_port: int
+    trigger_log_port: int
     extra: Mapping[str, str]
 
     @classmethod
     def beside(cls, settings: Settings, extra: Mapping[str, str]) -> Airflow:
         """Airflow for this home; `extra` is what the DAGs' tasks need in their environment."""
-        api = ports.claim(settings.home, "airflow")
-        return cls(settings, api, ports.claim(settings.home, "airflow-logs"), extra)
+        api, logs, triggers = (ports.claim(settings.home, name) for name in PORTS)
+        return cls(settings, api, logs, triggers, extra)
 
     @classmethod
     def found(cls, settings: Settings) -> Airflow:
         """The Airflow that runs beside this home already, at its remembered ports."""
         known = remembered_ports(settings.home)
-        return cls(settings, known["airflow"], known["airflow-logs"], {})
+        api, logs, triggers = (known[name] for name in PORTS)
+        return cls(settings, api, logs, triggers, {})
 
     @property
     def url(self) -> str:
@@ -76,7 +90,7 @@ class Airflow:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._metadata_url(),
             "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__EXECUTOR": "dags.executor.MortalExecutor",
             "AIRFLOW__CORE__PARALLELISM": str(WORKERS),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Asia/Shanghai",
@@ -91,6 +105,8 @@ class Airflow:
             "AIRFLOW__API__SECRET_KEY": self._key("airflow.session"),
             "AIRFLOW__API_AUTH__JWT_SECRET": self._key("airflow.jwt") * 2,
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self.log_port),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self.trigger_log_port),
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
@@ -119,7 +135,7 @@ class Airflow:
             raise Unavailable(f"Airflow's database did not migrate. The end of {log}:\n{tail(log)}")
 
     def services(self) -> list[Service]:
-        """The API server, the scheduler and the DAG processor, in the order they are started."""
+        """Airflow's four parts, in the order they are started."""
         return [
             Service(
                 f"airflow-{part}",
@@ -136,6 +152,17 @@ class Airflow:
     def api(self) -> AirflowApi:
         """A client of the REST API with a token of its own."""
         return AirflowApi(self.url)
+
+    def keep_pools(self) -> None:
+        """A pool for each department's system, as large as its sources allow; needs the API.
+
+        Raises `Unavailable` when Airflow does not answer.
+        """
+        wanted = dict[str, int]()
+        for manifest in load_manifests(self.settings.sources):
+            name = f"{SYSTEM}{manifest.system or manifest.source}"
+            wanted[name] = max(manifest.pool, wanted.get(name, 0))
+        self.api().keep_pools(wanted)
 
     def _component(self, name: str) -> Any:
         client = probes.asker()
@@ -188,6 +215,21 @@ class AirflowApi:
     def pause(self, dag_id: str, *, paused: bool = True) -> None:
         """Start no run of a DAG by schedule or asset any more, or let it be started again."""
         self._answer(self._client.patch(f"/dags/{dag_id}", json={"is_paused": paused}))
+
+    def pools(self) -> dict[str, int]:
+        """The pools and their sizes."""
+        return {pool["name"]: pool["slots"] for pool in self.get("/pools", limit=1000)["pools"]}
+
+    def keep_pools(self, wanted: Mapping[str, int]) -> None:
+        """Make the pools that are missing and resize those of another size; none is removed."""
+        known = self.pools()
+        for name, slots in wanted.items():
+            body = {"name": name, "slots": slots, "include_deferred": False}
+            if name not in known:
+                self._answer(self._client.post("/pools", json=body))
+            elif known[name] != slots:
+                path = f"/pools/{quote(name, safe='')}"
+                self._answer(self._client.patch(path, json=body))
 
     def runs(self, dag_id: str) -> Sequence[Mapping[str, Any]]:
         """The runs of a DAG, newest first."""

@@ -38,10 +38,12 @@ WITH fresh AS (
              + ($7 = ANY (g.bases))::int + ($8 = ANY (g.items))::int
              + (g.fields ?& $9::text[])::int DESC, g.valid_from DESC, g.id
     LIMIT 1
-), meant AS (
+), meant AS MATERIALIZED (
     SELECT coalesce(
         (SELECT coalesce(c.subject, '') FROM library.canonical c
-         WHERE c.kind = $10 AND c.number IN ($11, $12) ORDER BY c.number = $11 DESC LIMIT 1),
+         WHERE c.kind = $10 AND c.number = $11),
+        (SELECT coalesce(c.subject, '') FROM library.canonical c
+         WHERE c.kind = $10 AND c.number = $12),
         $12) AS subject
 ), spent AS (
     UPDATE hub.grant_spend s SET

@@ -48,6 +48,7 @@ def start_platform(
     airflow.migrate()
     say("Airflow …")
     supervisor.start(*airflow.services())
+    airflow.keep_pools()
     return settings, airflow
 
 

@@ -78,3 +78,14 @@ class FieldProperties(_Strict):
     codeList: str | None = None
     references: References = Field(default_factory=dict)
     formerNumber: bool = False
+
+
+class TypeOptions(_Strict):
+    """What the standard lets a type say of its values, as far as it is checked here.
+
+    Anything else is refused rather than passed over: a rule says it.
+    """
+
+    minLength: Annotated[int, Field(ge=0)] | None = None
+    maxLength: Annotated[int, Field(ge=1)] | None = None
+    minimum: int | float | None = None

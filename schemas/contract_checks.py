@@ -58,6 +58,7 @@ def _check_field(contract: Contract, field: Field, place: Place) -> None:
     place.need(withheld == bool(field.withheld_by), "what is withheld names its law, and no other")
     place.need(bool(field.label_zh and field.short_name), "it has no Chinese or short name")
     place.need(field.identifier is None or field.identifier in KINDS, "unknown identifier kind")
+    _check_options(field, place)
     known = field.code_list is None or field.code_list in all_code_lists()
     place.need(known, f"unknown code list {field.code_list}")
     kinds: Mapping[str, str] = {}
@@ -72,6 +73,32 @@ def _check_field(contract: Contract, field: Field, place: Place) -> None:
     if field.former_number:
         by_number = contract.field(contract.key[0]).identifier is not None
         place.need(by_number, "a former number replaces a key that has an identifier kind")
+
+
+def check_rules(contract: Contract, place: Place) -> None:
+    """Every rule is a boolean expression over the contract's own columns.
+
+    Raises `Invalid`. Asked of an installation's own contracts; the packaged ones are tested.
+    """
+    import polars as pl  # here, for a process that only serves has no other use for it
+
+    empty = pl.DataFrame(contract.arrow_schema().empty_table())
+    for rule in contract.quality:
+        at = place.inside(f"rule {rule.name}")
+        try:
+            dtypes = empty.select(pl.sql_expr(rule.expression)).dtypes
+        except pl.exceptions.PolarsError as err:
+            raise at.wrong(f"polars cannot read it: {err}") from err
+        at.need([pl.Boolean] == dtypes, "it is not a yes or a no")
+
+
+def _check_options(field: Field, place: Place) -> None:
+    lengths = (field.min_length, field.max_length)
+    place.need(field.type == "string" or lengths == (None, None), "only a string has a length")
+    least, most = field.min_length or 0, field.max_length
+    place.need(most is None or least <= most, "its least length is more than its greatest")
+    counted = field.type in ("decimal", "integer")
+    place.need(counted or field.minimum is None, "only a number has a minimum")
 
 
 def with_scopes(contract: Contract, together: Together, place: Place) -> Contract:

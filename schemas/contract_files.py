@@ -35,9 +35,13 @@ from schemas.contract import (
     Rule,
     Severity,
 )
-from schemas.contract_added import DatasetProperties, FieldProperties, IdentifierByProperty
-from schemas.contract_checks import check, ordered, with_scopes
-from schemas.errors import Invalid
+from schemas.contract_added import (
+    DatasetProperties,
+    FieldProperties,
+    IdentifierByProperty,
+    TypeOptions,
+)
+from schemas.contract_checks import check, check_rules, ordered, with_scopes
 from schemas.yaml_files import Place, read_yaml, yaml_files
 
 FOLDER = files("schemas") / "contracts"
@@ -69,25 +73,26 @@ def read_all(*folders: Traversable) -> Mapping[str, Contract]:
     Raises `Invalid` naming the file, the place and what is wrong; two files that describe the same
     dataset are.
     """
-    read_from = dict[str, str]()
-    found: list[Contract] = []
-    for library in _libraries(folders or (FOLDER,)):
-        for file in yaml_files(library):
-            contract = read(library, file)
-            if contract.id in read_from:
-                raise Invalid(f"{file}: {contract.id} is described in {read_from[contract.id]} too")
-            read_from[contract.id] = str(file)
-            found.append(contract)
-    together = {each.id: each for each in found}
-    scoped = (with_scopes(each, together, Place(read_from[each.id])) for each in found)
+    places = dict[str, Place]()
+    together = dict[str, Contract]()
+    for folder in folders or (FOLDER,):
+        for library, file in _files(folder):
+            contract, place = read(library, file), Place(str(file))
+            if contract.id in places:
+                raise place.wrong(f"{contract.id} is described in {places[contract.id]} too")
+            if folder != FOLDER:
+                check_rules(contract, place)
+            places[contract.id], together[contract.id] = place, contract
+    scoped = [with_scopes(each, together, places[each.id]) for each in together.values()]
     return MappingProxyType({each.id: each for each in ordered(scoped)})
 
 
-def _libraries(folders: Iterable[Traversable]) -> Iterable[Traversable]:
-    for folder in folders:
-        if folder.is_dir():
-            libraries = (each for each in folder.iterdir() if each.is_dir())
-            yield from sorted(libraries, key=lambda each: each.name)
+def _files(folder: Traversable) -> Iterable[tuple[Traversable, Traversable]]:
+    """Each library of the folder with each of its contract files; none where there is no folder."""
+    if folder.is_dir():
+        libraries = (each for each in folder.iterdir() if each.is_dir())
+        for library in sorted(libraries, key=lambda each: each.name):
+            yield from ((library, file) for file in yaml_files(library))
 
 
 def read(library: Traversable, file: Traversable) -> Contract:
@@ -191,7 +196,7 @@ def _promise(odcs: OpenDataContractStandard, name: str, place: Place) -> timedel
 def _field(place: Place, odcs: SchemaProperty) -> Field:
     added = place.shaped(FieldProperties, _custom(odcs.customProperties, place))
     kind, precision, scale = _type(place, odcs)
-    options = odcs.logicalTypeOptions or {}
+    options = place.shaped(TypeOptions, odcs.logicalTypeOptions or {})
     place.need(odcs.classification in get_args(Classification), "it has no level S1 to S4")
     return Field(
         name=odcs.name or "",
@@ -206,9 +211,9 @@ def _field(place: Place, odcs: SchemaProperty) -> Field:
         identifier=added.identifier,
         identifier_by=_identifier_by(added.identifierBy),
         code_list=added.codeList,
-        min_length=options.get("minLength"),
-        max_length=options.get("maxLength"),
-        minimum=options.get("minimum"),
+        min_length=options.minLength,
+        max_length=options.maxLength,
+        minimum=options.minimum,
         precision=precision,
         scale=scale,
         description=odcs.description or "",

@@ -71,8 +71,8 @@ def yaml_files(folder: Traversable) -> Iterable[Traversable]:
     return sorted(found, key=lambda file: file.name)
 
 
-class _Reader(yaml.SafeLoader):
-    """The safe reader, which also refuses a key that is there twice."""
+class _Reader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # either is one
+    """The safe reader (in C where there is one), which refuses a key that is there twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Make a mapping of distinct keys."""
@@ -82,4 +82,5 @@ class _Reader(yaml.SafeLoader):
             if name in seen:
                 raise ConstructorError(None, None, f"{name} is there twice", key.start_mark)
             seen.add(name)
-        return super().construct_mapping(node, deep)
+        made: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return made

@@ -14,8 +14,8 @@ from psycopg.rows import class_row
 
 from connectors.feeds import Manifest
 
-DAYS = (1, 7, 30)
-"""Ages are told apart at these numbers of days."""
+AGES: Mapping[str, int] = {"< 1 day": 0, "1-7 days": 1, "7-30 days": 7, "> 30 days": 30}
+"""The ages that are told apart, and the days at which each begins."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def trend(conn: psycopg.Connection, *, days: int, source: str | None = None) -> 
 
 def _grouped(conn: psycopg.Connection, sql: bytes) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    for source, name, count in conn.execute(sql, {"days": list(DAYS)}):
+    for source, name, count in conn.execute(sql, {"ages": list(AGES), "days": list(AGES.values())}):
         found.setdefault(source, {})[name] = count
     return found
 
@@ -100,10 +100,8 @@ _REASONS = _COUNTED + (
 _AGES = (
     _COUNTED
     + b"""
-SELECT source, CASE width_bucket(extract(epoch FROM now() - first_seen)::float8 / 86400,
-                                 %(days)s::float8[])
-                    WHEN 0 THEN 'under 1 day' WHEN 1 THEN '1 to 7 days'
-                    WHEN 2 THEN '7 to 30 days' ELSE 'over 30 days' END, count(*)
+SELECT source, (%(ages)s::text[])[greatest(1, width_bucket(
+           extract(epoch FROM now() - first_seen)::float8 / 86400, %(days)s::float8[]))], count(*)
   FROM item WHERE state = 'open' GROUP BY 1, 2 ORDER BY 1, min(now() - first_seen)
 """
 )

@@ -1,4 +1,7 @@
-"""Airflow in a home of the tests' own, with SQLite for its metadata. One home a session."""
+"""Airflow in a home of the tests' own, with SQLite for its metadata, and the demo's departments.
+
+One home and one Airflow a session: the first run of Airflow in a process takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from connectors.testkit.city import SOURCES
+from connectors.testkit import city
+from exchange.demo import departments
+from exchange.settings import Settings
+from exchange.supervisor import Supervisor
 
 DAGS = Path(__file__).parent.parent.parent / "dags"
+PEOPLE = 1000
+SEED = 7
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +34,7 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        "YIZHAN_SOURCES": str(SOURCES),
+        "YIZHAN_SOURCES": str(city.SOURCES),
     }
     before = dict(os.environ)
     os.environ.update(environment)
@@ -35,3 +44,41 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield home
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def bag(airflow_home: Path) -> Any:
+    """All DAGs, as the processor reads them."""
+    assert airflow_home
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(DAGS)
+
+
+@pytest.fixture(scope="session")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[departments.Departments]:
+    """The departments of a small city, running."""
+    home = tmp_path_factory.mktemp("departments")
+    with Supervisor(home, print) as supervisor:
+        yield departments.open_departments(supervisor, city.generate(SEED, PEOPLE))
+
+
+@pytest.fixture
+def home(
+    settings: Settings,
+    opened: departments.Departments,
+    monkeypatch: pytest.MonkeyPatch,
+    airflow_home: Path,
+) -> Settings:
+    """The environment of a task, bound to the test's database and to the departments."""
+    where = settings.database
+    (settings.home / "secrets").mkdir(mode=0o700, exist_ok=True)
+    for role, password in where.passwords.items():
+        (settings.home / "secrets" / f"{role}.password").write_text(password)
+    monkeypatch.setenv("YIZHAN_HOME", str(settings.home))
+    monkeypatch.setenv(
+        "YIZHAN_DATABASE_URL", f"postgresql://{where.host}:{where.port}/{where.name}"
+    )
+    for name, value in opened.environment.items():
+        monkeypatch.setenv(name, value)
+    return settings

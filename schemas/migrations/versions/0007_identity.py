@@ -36,6 +36,10 @@ EVIDENCE = (
     CREATE INDEX alias_former_name ON library.alias (alias)
     WHERE rule = 'former-name' AND until IS NULL
     """,
+    """
+    CREATE INDEX alias_disbelieved ON library.alias (kind, alias, subject)
+    WHERE ended_by IS NOT NULL AND decision IS NULL
+    """,
     "CREATE INDEX alias_subject ON library.alias (kind, subject)",
 )
 

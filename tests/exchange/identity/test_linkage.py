@@ -41,8 +41,8 @@ class Study:
 
 @pytest.fixture(scope="module")
 def study() -> Iterator[Study]:
-    """A town of three thousand in which a hundred have a second number."""
-    made = grown(seed=7, families=1200, doubles=100)
+    """A town of more than two thousand in which ninety have a second number."""
+    made = grown(seed=7, families=900, doubles=90)
     with duckdb.connect(":memory:") as desk:
         linkage.lay_out(desk, "residents", made.table)
         pairs, learned = linkage.residents_alike(desk, linkage.LIKELY)

@@ -1,0 +1,32 @@
+"""Audit: every night each source is compared whole with what the library holds of it.
+
+By day every batch is reconciled by its own window. At night each source counts and sums up
+everything by its own means, mapped source by source so that one that differs is one red square and
+the others go on; a difference fails with its buckets, never with a row.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, task
+
+from dags.duties import AT_NIGHT, duty, manifests, pace
+
+with DAG(
+    dag_id="audit",
+    description="whole comparison of every source",
+    doc_md=__doc__,
+    schedule=pace("30 2 * * *"),
+    tags=["audit"],
+    **AT_NIGHT,
+):
+
+    @task(max_active_tis_per_dagrun=2)  # type: ignore[untyped-decorator]  # Airflow's types are skipped
+    def compare(source: str) -> None:
+        """The source's own count and sums against the library's."""
+        from exchange.libraries import nightly
+        from exchange.settings import Settings
+
+        with duty():
+            nightly.compare(Settings.load(), source)
+
+    compare.expand(source=[manifest.source for manifest in manifests()[0]])
