@@ -30,7 +30,9 @@ def scram_verifier(password: str, salt: bytes) -> str:
 
 def role_statements(passwords: Mapping[str, str], salt: bytes) -> list[str]:
     """SQL that makes every role, or gives it its password again."""
-    return [_role_statement(role, scram_verifier(passwords[role], salt)) for role in ROLES]
+    roles = [_role_statement(role, scram_verifier(passwords[role], salt)) for role in ROLES]
+    # Dataset tables are the loader's; who migrates must be able to widen them.
+    return [*roles, f"GRANT {Role.INGEST} TO {Role.OWNER}"]
 
 
 def _role_statement(role: str, verifier: str) -> str:

@@ -59,6 +59,11 @@ def failed(kind: str, column: str) -> pl.Expr:
     return _by_column(partial(_first_failed, kind), normalised(kind, column), pl.String)
 
 
+def failed_check(kind: str, column: str) -> pl.Expr:
+    """The same for a column that is normalised already."""
+    return _by_column(partial(_first_failed, kind), pl.col(column), pl.String)
+
+
 def alias(kind: str, column: str) -> pl.Expr:
     """Return the number that the normalised one replaces: 15 digits, where there were 15."""
     if kind != "resident":
@@ -68,10 +73,19 @@ def alias(kind: str, column: str) -> pl.Expr:
 
 
 def _mended(kind: str, column: str) -> pl.Expr:
+    return _by_column(partial(_mend, kind), pl.col(column), pl.String)
+
+
+def _mend(kind: str, text: pl.Series) -> pl.Series:
+    """Mend what does not look like one of the kind already; mostly that is little."""
+    odd = (~text.str.contains(SHAPES[kind])).fill_null(False)
+    if not odd.any():
+        return text
     tables = [table for _, table in (*MENDS, MENDS_OF_KIND.get(kind, ("", {})))]
     characters = sorted({character for table in tables for character in table})
-    return pl.col(column).str.replace_many(
-        characters, [mended(kind, character)[0] for character in characters]
+    better = [mended(kind, character)[0] for character in characters]
+    return text.clone().scatter(
+        odd.arg_true(), text.filter(odd).str.replace_many(characters, better)
     )
 
 

@@ -88,6 +88,7 @@ class Batch:
     source_totals: Mapping[str, Any] | None = None
     notices: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str | None = None
     held: tuple[str, ...] = ()
     released_by: str | None = None
     released_reason: str | None = None
@@ -182,6 +183,26 @@ def columns_before(conn: psycopg.Connection, batch: Batch) -> Mapping[str, str] 
     return None if row is None else row[0]
 
 
+def published_before(conn: psycopg.Connection, batch: Batch) -> Batch | None:
+    """The last batch that was published into the dataset, this one not counted."""
+    found = _query(
+        conn,
+        "SELECT * FROM library.batch WHERE dataset = %s AND state = 'published' AND id <> %s"
+        " ORDER BY published_at DESC, id DESC LIMIT 1",
+        (batch.dataset, batch.id),
+    )
+    return found[0] if found else None
+
+
+def unlike(conn: psycopg.Connection, dataset: str) -> None:
+    """Let no snapshot be compared with an earlier one: the dataset is not what that one made."""
+    conn.execute(
+        "UPDATE library.batch SET fingerprint = NULL WHERE dataset = %s"
+        " AND fingerprint IS NOT NULL AND state = 'published'",
+        (dataset,),
+    )
+
+
 def overtaken(conn: psycopg.Connection, batch: Batch) -> bool:
     """Say whether a later snapshot of the same source was published: nothing here is news."""
     row = conn.execute(
@@ -239,7 +260,7 @@ def save(conn: psycopg.Connection, batch: Batch) -> Batch:
         UPDATE library.batch SET state = %(state)s, columns = %(columns)s, file = %(file)s,
                digest = %(digest)s, source_totals = %(source_totals)s, notices = %(notices)s,
                counts = %(counts)s, held = %(held)s, released_by = %(released_by)s,
-               released_reason = %(released_reason)s,
+               released_reason = %(released_reason)s, fingerprint = %(fingerprint)s,
                landed_at = CASE WHEN %(state)s = 'landing' THEN NULL
                                 ELSE coalesce(landed_at, now()) END,
                published_at = %(published_at)s
@@ -255,7 +276,7 @@ def save(conn: psycopg.Connection, batch: Batch) -> Batch:
 
 
 _PLAIN = (
-    *("id", "lease", "state", "file", "digest", "released_by", "released_reason"),
+    *("id", "lease", "state", "file", "digest", "fingerprint", "released_by", "released_reason"),
     *("columns", "source_totals", "published_at"),
 )
 _JSON = ("columns", "source_totals", "notices", "counts")

@@ -1,9 +1,12 @@
-"""A landed batch against its contract: what may enter, what may not and why, what was mended.
+"""Landed rows against their contract: what may enter, what may not and why, what was mended.
 
     drift        a column too many, too few or of another type stops the batch
     values       every field by expressions over whole columns (`values.py`)
     rules        the contract's own statements about a row
     duplicates   exact ones enter once; rows that contradict each other all stay out
+
+Rows come in chunks and are forgotten chunk by chunk, so a batch may be larger than memory. Those
+whose key comes more than once (`keys.repeated`) are put aside and judged together at the end.
 
 A row that may not enter carries every reason, as `field:fault`, `rule:name` or `key:conflict`.
 Divisions inside numbers and rules of severity `warning` are counted, never a reason.
@@ -11,6 +14,7 @@ Divisions inside numbers and rules of severity `warning` are counted, never a re
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,24 +25,33 @@ import polars as pl
 import pyarrow as pa
 
 from connectors.feeds import OPERATION, SEQUENCE, Manifest
+from connectors.feeds.checksum import Digester, digest_bytes
+from exchange.libraries import keys
 from exchange.libraries.batches import Held
+from exchange.libraries.landing import CHUNK, DIGEST
 from exchange.libraries.merge import FATE, Fate
-from exchange.libraries.values import TEXT, UNIT, failed, faults, trimmed, untouched, value
+from exchange.libraries.values import (
+    FAILED,
+    ROW,
+    TEXT,
+    failed,
+    faults,
+    numbered,
+    value,
+    with_texts,
+)
 from schemas.codes import code_list
 from schemas.contract import Contract, Field
 from schemas.errors import Invalid
 from schemas.identifiers import KINDS
 
-ROW = "row_number"
 REASONS = "reasons"
-FAILED = "failed:"
+ROW_DIGEST = "_digest"
 CONFLICT = "key:conflict"
 # GB 11643 4.1.1, GB 32100 4.2.3, GB/T 37346: where a number holds a division, and how long.
 DIVISION_AT: Mapping[str, int] = {"resident": 0, "uscc": 2, "real_estate_unit": 0}
-# Fields that hold an older number of the row's own subject, which people may still ask by.
-OLD_NUMBERS: Mapping[str, tuple[str, str]] = {
-    "legal_entity.registration": ("uscc", "old_registration_no")
-}
+
+Alias = tuple[str, str, str]  # kind, older number, number
 
 
 class Drifted(Held):
@@ -52,24 +65,40 @@ class Drifted(Held):
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What came of a batch: `staged` has the contract's columns and a fate per key."""
+class Judged:
+    """What came of some rows: `good` has the contract's columns and a fate per key, `bad` what a
+    source sent beside its reasons, row number and digest."""
 
-    staged: pl.DataFrame
+    good: pl.DataFrame
     bad: pl.DataFrame
-    aliases: tuple[tuple[str, str, str], ...]
-    counts: Mapping[str, Any]
-
-    @property
-    def holding(self) -> int:
-        """How many staged rows are to be held afterwards."""
-        return int((self.staged[FATE] == Fate.HOLDS).sum())
+    aliases: tuple[Alias, ...]
 
 
-def check_columns(
+@dataclass
+class Tally:
+    """What was counted while rows were judged; every landed row has one place in it."""
+
+    landed: int = 0
+    quarantined: int = 0
+    duplicate: int = 0
+    superseded: int = 0
+    removals: int = 0
+    holding: int = 0
+    mended: Counter[str] = dataclasses.field(default_factory=Counter)
+    flagged: Counter[str] = dataclasses.field(default_factory=Counter)
+    reasons: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def counts(self) -> dict[str, Any]:
+        """The figures as the batch ledger keeps them."""
+        groups = {name: dict(+getattr(self, name)) for name in ("mended", "flagged", "reasons")}
+        places = ("landed", "quarantined", "duplicate", "superseded", "removals")
+        return {**{name: getattr(self, name) for name in places}, **groups}
+
+
+def drift(
     columns: Mapping[str, str], before: Mapping[str, str] | None, manifest: Manifest
-) -> None:
-    """Compare what came with what the manifest and the last batch say. Raises `Drifted`."""
+) -> list[str]:
+    """Where what came is not what the manifest and the last batch say."""
     ours = {OPERATION, SEQUENCE}
     came = {name: kind for name, kind in columns.items() if name not in ours}
     diff = [f"missing {name}" for name in manifest.source_columns if name not in came]
@@ -78,81 +107,144 @@ def check_columns(
     for name, kind in (before or {}).items():
         if came.get(name, kind) != kind:
             diff.append(f"retyped {name} from {kind} to {came[name]}")
-    if diff:
+    return diff
+
+
+def check_columns(
+    columns: Mapping[str, str], before: Mapping[str, str] | None, manifest: Manifest
+) -> None:
+    """Stop a batch whose columns are not those agreed on. Raises `Drifted`."""
+    if diff := drift(columns, before, manifest):
         raise Drifted(manifest.source, diff)
 
 
-def check(landed: pa.Table, contract: Contract, manifest: Manifest, mode: str) -> Checked:
-    """Sort the landed rows into those that may enter and those that may not."""
-    frame = _with_values(_texts(landed, contract, manifest), contract, manifest)
-    marks = dict(_marks(frame, contract, manifest))
-    if mode == "snapshot":
-        marks[CONFLICT] = pl.col(ROW).is_in(_conflicts(frame, contract).implode())
-    wrong = frame.select(pl.any_horizontal(pl.lit(False), *marks.values())).to_series()
-    bad = frame.filter(wrong).with_columns(**marks)
-    good = frame.select(_needed(contract)).filter(~wrong)
-    last, repeated, duplicates = _last(good, contract)
-    mended, aliases = _mended(last, contract)
-    counts = {
-        "landed": landed.num_rows,
-        "quarantined": bad.height,
-        "duplicate": duplicates,
-        "superseded": repeated - duplicates,
-        "removals": int((last[OPERATION] == "D").sum()),
-        "mended": mended,
-        "flagged": _flagged(last, contract),
-        "reasons": {name: count for name in marks if (count := int(bad[name].sum()))},
-    }
-    return Checked(_staged(last, bad, contract), _quarantined(bad, landed, marks), aliases, counts)
+def check(
+    rows: pa.Table, contract: Contract, manifest: Manifest, mode: str, size: int = CHUNK
+) -> tuple[Judged, Tally]:
+    """Judge the few rows of a table at once, as those of a landed file in chunks of `size`."""
+    chunks = list(_placed(rows, manifest, size))
+    judge = Check(contract, manifest, mode, keys.repeated(chunks, contract, manifest))
+    judged = [judge.chunk(chunk) for chunk in chunks]
+    judged += [rest] if (rest := judge.rest()) else []
+    together = Judged(
+        pl.concat(each.good for each in judged),
+        pl.concat((each.bad for each in judged), how="diagonal_relaxed"),
+        tuple(alias for each in judged for alias in each.aliases),
+    )
+    return together, judge.tally
+
+
+def _placed(rows: pa.Table, manifest: Manifest, size: int) -> Iterator[pl.DataFrame]:
+    with Digester(manifest.source_columns) as digester:
+        for place in range(0, max(1, rows.num_rows), size):
+            (part,) = rows.slice(place, size).combine_chunks().to_batches() or [_none(rows)]
+            chunk = pl.DataFrame(pl.from_arrow(part)).hstack(digester.digests(part))
+            numbers = pl.int_range(place + 1, place + 1 + chunk.height, dtype=pl.Int64, eager=True)
+            yield chunk.insert_column(0, numbers.alias(ROW))
+
+
+def _none(rows: pa.Table) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=rows.schema)
+
+
+class Check:
+    """The judge of one batch: hand it every chunk, then ask for `rest`.
+
+    `repeated` are the hashes (`keys.hashes`) of the keys that come more than once. Raises `Invalid`
+    where the manifest feeds a field that the contract does not have.
+    """
+
+    def __init__(
+        self, contract: Contract, manifest: Manifest, mode: str, repeated: pl.Series | None = None
+    ) -> None:
+        for name in set(manifest.columns.values()) - set(contract.columns):
+            raise Invalid(f"{manifest.source} feeds {name}, which {contract.id} does not have")
+        self.tally = Tally()
+        self._contract = contract
+        self._manifest = manifest
+        self._contradictions = mode == "snapshot"
+        self._repeated = repeated
+        self._aside: list[pl.DataFrame] = []
+
+    def chunk(self, rows: pl.DataFrame) -> Judged:
+        """Judge rows whose keys come once in the batch, and put the others aside."""
+        self.tally.landed += rows.height
+        if self._repeated is not None and not self._repeated.is_empty():
+            hashes = keys.hashes(rows, self._contract, self._manifest)
+            again = hashes.is_in(self._repeated.implode()).fill_null(False)
+            self._aside.append(rows.filter(again))
+            rows = rows.filter(~again)
+        return self._judged(rows, alone=True)
+
+    def rest(self) -> Judged | None:
+        """Judge together what was put aside; None when nothing was."""
+        aside = [rows for rows in self._aside if not rows.is_empty()]
+        self._aside = []
+        return self._judged(pl.concat(aside), alone=False) if aside else None
+
+    def _judged(self, rows: pl.DataFrame, *, alone: bool) -> Judged:
+        contract = self._contract
+        frame = _with_values(
+            with_texts(rows, contract.fields, self._manifest), contract, self._manifest
+        )
+        faulty = frame.select(
+            **dict(_marks(frame, contract, self._manifest)),
+            **({} if alone or not self._contradictions else {CONFLICT: _conflict(frame, contract)}),
+        )
+        wrong = faulty.select(pl.any_horizontal(pl.lit(False), pl.all())).to_series()
+        good = frame.select(_needed(contract)).filter(~wrong)
+        last, repeated, duplicates = (good, 0, 0) if alone else _last(good, contract)
+        bad = _quarantined(rows.filter(wrong), faulty.filter(wrong))
+        aliases = self._count(last, bad, repeated, duplicates)
+        return Judged(self._staged(last, frame.filter(wrong)), bad, aliases)
+
+    def _count(
+        self, last: pl.DataFrame, bad: pl.DataFrame, repeated: int, duplicates: int
+    ) -> tuple[Alias, ...]:
+        tally = self.tally
+        removals = int((last[OPERATION] == "D").sum())
+        tally.quarantined += bad.height
+        tally.duplicate += duplicates
+        tally.superseded += repeated - duplicates
+        tally.removals += removals
+        tally.holding += last.height - removals
+        tally.reasons.update(_counted(bad[REASONS]))
+        tally.flagged.update(_flagged(last, self._contract))
+        mended, aliases = _mended(last, self._contract)
+        tally.mended.update(mended)
+        return aliases
+
+    def _staged(self, last: pl.DataFrame, bad: pl.DataFrame) -> pl.DataFrame:
+        """A row for every key that was spoken of, with what shall become of it."""
+        contract = self._contract
+        gone = pl.col(OPERATION) == "D"
+        fate = pl.when(gone).then(pl.lit(Fate.GONE.value)).otherwise(pl.lit(Fate.HOLDS.value))
+        rows = last.select(*contract.columns, fate.alias(FATE))
+        named = pl.all_horizontal(pl.col(contract.key).is_not_null())
+        kept = bad.filter(named)
+        if kept.is_empty():
+            return rows
+        kept = (
+            kept.unique(contract.key)
+            .join(rows, on=contract.key, how="anti")
+            .select(*contract.columns, pl.lit(Fate.KEPT.value).alias(FATE))
+        )
+        return pl.concat([rows, kept])
 
 
 def _needed(contract: Contract) -> list[str]:
     """What is looked at again in rows that may enter; copying the rest would cost the most."""
-    numbers = [TEXT + field.name for field in contract.fields if _numbered(field)]
+    numbers = [TEXT + field.name for field in contract.fields if numbered(field)]
     return [ROW, OPERATION, SEQUENCE, *contract.columns, *numbers]
-
-
-def _texts(landed: pa.Table, contract: Contract, manifest: Manifest) -> pl.DataFrame:
-    """Each field's source text; null throughout where no column feeds the field."""
-    raw = pl.from_arrow(landed)
-    assert isinstance(raw, pl.DataFrame)
-    column_of = {field: column for column, field in manifest.columns.items()}
-    for field in column_of.keys() - set(contract.columns):
-        raise Invalid(f"{manifest.source} feeds {field}, which {contract.id} does not have")
-    texts = [
-        _column(raw, column_of.get(field.name), _numbered(field)).alias(TEXT + field.name)
-        for field in contract.fields
-    ]
-    units = [_column(raw, unit.column).alias(UNIT + f) for f, unit in manifest.units.items()]
-    changes = (
-        [pl.col(OPERATION), pl.col(SEQUENCE)]
-        if OPERATION in raw.columns
-        else [pl.lit("I").alias(OPERATION), pl.lit(0, pl.Int64).alias(SEQUENCE)]
-    )
-    numbers = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias(ROW)
-    return raw.select(numbers, *texts, *units, *changes)
-
-
-def _column(raw: pl.DataFrame, name: str | None, numbered: bool = False) -> pl.Expr:
-    if name is None or name not in raw.columns:
-        return pl.lit(None, pl.String)
-    return untouched(name) if numbered else trimmed(name)
-
-
-def _numbered(field: Field) -> bool:
-    return field.identifier is not None or field.identifier_by is not None
 
 
 def _with_values(frame: pl.DataFrame, contract: Contract, manifest: Manifest) -> pl.DataFrame:
     plain = [field for field in contract.fields if field.identifier_by is None]
     by_kind = [field for field in contract.fields if field.identifier_by is not None]
     for fields in (plain, by_kind):  # the second needs the kind, which is among the first
-        numbers = [field for field in fields if _numbered(field)]
-        frame = frame.with_columns(
-            *(value(field, manifest).alias(field.name) for field in fields),
-            *(failed(field).alias(FAILED + field.name) for field in numbers),
-        )
-    return frame
+        frame = frame.with_columns(value(field, manifest).alias(field.name) for field in fields)
+    numbers = [field for field in contract.fields if numbered(field)]
+    return frame.with_columns(failed(field).alias(FAILED + field.name) for field in numbers)
 
 
 def _marks(
@@ -177,60 +269,44 @@ def _failures(frame: pl.DataFrame, field: Field) -> Iterator[tuple[str, pl.Expr]
             yield name, pl.col(column) == name
 
 
-def _conflicts(frame: pl.DataFrame, contract: Contract) -> pl.Series:
-    """Rows that contradict another row of their key."""
+def _conflict(frame: pl.DataFrame, contract: Contract) -> pl.Series:
+    """True for rows that contradict another row of their key."""
     named = pl.all_horizontal(pl.col(contract.key).is_not_null())
-    repeated = frame.filter(named & _key(contract).is_duplicated())
     versions = pl.struct(contract.columns).n_unique().over(contract.key)
-    return repeated.filter(versions > 1)[ROW]
+    return frame.select(named & (versions > 1)).to_series()
 
 
 def _last(good: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame, int, int]:
     """The last thing a change log says of each key, and of exact duplicates one; how many rows
     that leaves out, and how many of those say nothing else than the one that stays."""
-    again = good.select(_key(contract).is_duplicated()).to_series()
-    if not again.any():
-        return good, 0, 0
-    rows = good.filter(again)
-    kept = rows.sort(SEQUENCE, ROW).unique(contract.key, keep="last")
-    left_out = rows.join(kept, on=ROW, how="anti")
+    kept = good.sort(SEQUENCE, ROW).unique(contract.key, keep="last")
+    left_out = good.join(kept, on=ROW, how="anti")
     told = [*contract.columns, OPERATION]
     same = left_out.join(kept, on=told, how="semi", nulls_equal=True).height
-    return pl.concat([good.filter(~again), kept]), left_out.height, same
+    return kept, left_out.height, same
 
 
-def _key(contract: Contract) -> pl.Expr:
-    return pl.col(contract.key[0]) if len(contract.key) == 1 else pl.struct(contract.key)
-
-
-def _staged(last: pl.DataFrame, bad: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    gone = pl.col(OPERATION) == "D"
-    fate = pl.when(gone).then(pl.lit(Fate.GONE.value)).otherwise(pl.lit(Fate.HOLDS.value))
-    rows = last.select(*contract.columns, fate.alias(FATE))
-    named = pl.all_horizontal(pl.col(contract.key).is_not_null())
-    kept = (
-        bad.filter(named)
-        .unique(contract.key)
-        .join(rows, on=contract.key, how="anti")
-        .select(*contract.columns, pl.lit(Fate.KEPT.value).alias(FATE))
+def _quarantined(rows: pl.DataFrame, faulty: pl.DataFrame) -> pl.DataFrame:
+    """The rows as they came, with their reasons."""
+    names = [pl.when(pl.col(name)).then(pl.lit(name)) for name in faulty.columns]
+    reasons = (
+        faulty.select(pl.concat_list(names).list.drop_nulls().alias(REASONS)).to_series()
+        if names
+        else pl.Series(REASONS, [], pl.List(pl.String))
     )
-    return pl.concat([rows, kept]).sort(contract.key)  # an index grows cheapest in its own order
+    digests = pl.Series(ROW_DIGEST, digest_bytes(rows), pl.Binary)
+    return rows.select(ROW, reasons, digests, pl.exclude(ROW, *DIGEST))
 
 
-def _quarantined(bad: pl.DataFrame, landed: pa.Table, marks: Mapping[str, pl.Expr]) -> pl.DataFrame:
-    reasons = pl.concat_list(pl.when(pl.col(name)).then(pl.lit(name)) for name in marks)
-    named = bad.select(ROW, reasons.list.drop_nulls().alias(REASONS))
-    rows = pl.from_arrow(landed.take(pa.array((named[ROW] - 1).to_list(), pa.int64())))
-    assert isinstance(rows, pl.DataFrame)
-    return named.hstack(rows)
+def _counted(reasons: pl.Series) -> dict[str, int]:
+    counts = reasons.explode().drop_nulls().value_counts()
+    return {str(name): int(count) for name, count in counts.iter_rows()}
 
 
-def _mended(
-    last: pl.DataFrame, contract: Contract
-) -> tuple[dict[str, int], tuple[tuple[str, str, str], ...]]:
+def _mended(last: pl.DataFrame, contract: Contract) -> tuple[Counter[str], tuple[Alias, ...]]:
     """What was changed in identifiers, by kind of change, and the older numbers met."""
     changes: Counter[str] = Counter()
-    aliases: set[tuple[str, str, str]] = set()
+    aliases: set[Alias] = set()
     for field, kind, rows in _identified(last, contract):
         sent = rows.filter(pl.col(TEXT + field.name) != pl.col(field.name))[TEXT + field.name]
         for number in sent:
@@ -238,11 +314,17 @@ def _mended(
             changes.update(normalised.changes)
             if normalised.alias:
                 aliases.add((kind, normalised.alias, normalised.value))
-    if contract.id in OLD_NUMBERS:
-        kind, old = OLD_NUMBERS[contract.id]
-        pairs = last.filter(pl.col(old).is_not_null()).select(old, contract.key[0])
-        aliases.update((kind, alias, subject) for alias, subject in pairs.iter_rows())
-    return dict(changes), tuple(sorted(aliases))
+    for field in contract.fields:
+        if field.former_number:
+            aliases.update(_former(last, contract, field))
+    return changes, tuple(sorted(aliases))
+
+
+def _former(last: pl.DataFrame, contract: Contract, field: Field) -> Iterator[Alias]:
+    """The older numbers of the rows' own subjects."""
+    key = contract.field(contract.key[0])
+    pairs = last.filter(pl.col(field.name).is_not_null()).select(field.name, key.name)
+    return ((key.identifier or key.name, former, number) for former, number in pairs.iter_rows())
 
 
 def _identified(
@@ -257,15 +339,14 @@ def _identified(
                 yield field, kind, last.filter(pl.col(field.identifier_by.column) == code)
 
 
-def _flagged(last: pl.DataFrame, contract: Contract) -> dict[str, int]:
+def _flagged(last: pl.DataFrame, contract: Contract) -> Counter[str]:
     divisions = list(code_list("divisions").values)
-    flags: dict[str, int] = {}
+    flags: Counter[str] = Counter()
     for field, kind, rows in _identified(last, contract):
         if kind in DIVISION_AT:
             inside = pl.col(field.name).str.slice(DIVISION_AT[kind], 6)
-            unknown = rows.select((~inside.is_in(divisions)).sum()).item()
-            flags[f"{field.name}:division"] = flags.get(f"{field.name}:division", 0) + unknown
+            flags[f"{field.name}:division"] += rows.select((~inside.is_in(divisions)).sum()).item()
     for rule in contract.quality:
         if rule.severity == "warning":
-            flags[f"rule:{rule.name}"] = last.select((~pl.sql_expr(rule.expression)).sum()).item()
-    return {name: count for name, count in flags.items() if count}
+            flags[f"rule:{rule.name}"] += last.select((~pl.sql_expr(rule.expression)).sum()).item()
+    return flags

@@ -10,31 +10,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg
-from psycopg.sql import Identifier
 
-from connectors.feeds import Manifest, Totals, Window, load_manifest, open_feed
+from connectors.feeds import Feed, Manifest, Totals, Window, load_manifest, open_feed
 from exchange.database import Role, without_detail
-from exchange.libraries import (
-    aliases,
-    batches,
-    guards,
-    landing,
-    merge,
-    quarantine,
-    reconcile,
-    thematic,
-)
+from exchange.libraries import batches, landing, loading, reconcile
 from exchange.libraries.batches import Batch, BatchId, Held, State, running
-from exchange.libraries.check import Checked, Drifted, check, check_columns
-from exchange.libraries.staging import staged
 from exchange.settings import Settings
-from schemas.contract import Contract
-from schemas.contract import load as contract_of
 from schemas.errors import Invalid, NotFound, WrongState
 
 
@@ -88,10 +75,20 @@ def land(settings: Settings, source: str) -> BatchId | None:
             conn.commit()
             if batch is None:
                 return None
-            landed = landing.write(settings, batch, feed.read(window), manifest.source_columns)
-            batches.save(conn, _after(batch, landed, feed.totals(window), feed.notices()))
+            landed, totals = _taken(settings, manifest, feed, batch, window)
+            batches.save(conn, _after(batch, landed, totals, feed.notices()))
             conn.commit()
             return batch.id
+
+
+def _taken(
+    settings: Settings, manifest: Manifest, feed: Feed, batch: Batch, window: Window
+) -> tuple[landing.Landed, Totals]:
+    """Land the window while the source counts it by its own means."""
+    with ThreadPoolExecutor(1) as beside:
+        totals = beside.submit(feed.totals, window)
+        landed = landing.write(settings, batch, feed.read(window), manifest.source_columns)
+        return landed, totals.result()
 
 
 def _begun(
@@ -155,84 +152,9 @@ def replay(settings: Settings, batch_id: BatchId) -> Outcome:
 
 
 def _loaded(settings: Settings, conn: psycopg.Connection, batch: Batch) -> Outcome:
-    manifest, contract = manifest_of(settings, batch.source), contract_of(batch.dataset)
-    table = landing.read(settings, batch)
-    try:
-        if not batch.released:
-            before = batches.columns_before(conn, batch)
-            check_columns(batch.columns or {}, before, manifest)
-    except Drifted as stop:
-        _hold(conn, batch, stop, batch.counts)
-        raise
-    checked = check(table, contract, manifest, batch.mode)
-    if batch.state is State.PUBLISHED and batches.overtaken(conn, batch):
-        return Outcome(batch.id, batch.source, batch.dataset, batch.state, checked.counts)
-    try:
-        _refuse(batch, guards.too_many_quarantined(manifest.guards, checked.counts))
-        with staged(conn, settings.database, contract, batch, checked.staged) as stage:
-            return _merged(settings, conn, _Load(batch, contract, manifest, checked, stage))
-    except Held as stop:
-        conn.rollback()
-        quarantine.replace(conn, settings, batch, checked.bad)
-        _hold(conn, batch, stop, checked.counts)
-        raise
-
-
-@dataclass(frozen=True)
-class _Load:
-    batch: Batch
-    contract: Contract
-    manifest: Manifest
-    checked: Checked
-    stage: Identifier
-
-
-def _merged(settings: Settings, conn: psycopg.Connection, job: _Load) -> Outcome:
-    """One transaction: the rows, their history, the quarantine, the aliases and the ledger."""
-    batch, checked = job.batch, job.checked
-    again = batch.state is State.PUBLISHED
-    move = merge.Merge(
-        job.contract, job.stage, batch.id, batch.mode == "snapshot", overtakable=again
+    return Outcome.of(
+        loading.load(loading.prepared(settings, conn, batch, manifest_of(settings, batch.source)))
     )
-    batches.lock(conn, batch)
-    at = merge.hold(conn, job.contract)
-    difference = merge.difference(conn, move)
-    _refuse(batch, guards.too_many_deleted(job.manifest.guards, difference))
-    merge.apply(conn, move, difference, at)
-    quarantine.replace(conn, settings, batch, checked.bad)
-    new_aliases = aliases.keep(conn, checked.aliases, batch.source)
-    counts = {**checked.counts, **_placed(difference, checked.holding), "aliases": new_aliases}
-    if again and (difference.inserted or difference.updated or difference.deleted):
-        thematic.forget(conn, batch)
-    if not again:
-        _refuse(None, reconcile.library_gaps(counts, checked.holding, merge.present(conn, move)))
-        batch = batches.save(
-            conn, batch.moved(State.PUBLISHED, counts=counts, held=(), published_at=at)
-        )
-    conn.commit()
-    return Outcome(batch.id, batch.source, batch.dataset, batch.state, counts)
-
-
-def _placed(difference: merge.Difference, holding: int) -> dict[str, int]:
-    written = difference.inserted + difference.updated
-    return {
-        "inserted": difference.inserted,
-        "updated": difference.updated,
-        "unchanged": holding - written,
-        "deleted": difference.deleted,
-    }
-
-
-def _refuse(batch: Batch | None, why: list[str]) -> None:
-    """Stop the batch, unless a person released it knowing why."""
-    if why and not (batch and batch.released):
-        raise Held("; ".join(why))
-
-
-def _hold(conn: psycopg.Connection, batch: Batch, stop: Held, counts: Mapping[str, Any]) -> None:
-    if batch.state is State.LANDED:
-        batches.save(conn, batch.moved(State.HELD, held=(stop.message,), counts=counts))
-    conn.commit()
 
 
 def audit(settings: Settings, batch_id: BatchId) -> list[str]:

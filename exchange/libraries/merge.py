@@ -17,6 +17,8 @@ from enum import StrEnum
 import psycopg
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
+from exchange.libraries import tables
+from exchange.libraries.batches import Busy
 from exchange.libraries.tables import columns, history_table, listed, named
 from schemas.contract import Contract
 
@@ -54,7 +56,8 @@ class Merge:
 
     `closing`: a row that is not staged is no more (a snapshot). `within`: a condition that bounds
     the old rows compared (a build of some keys). `overtakable`: leave alone what later batches
-    wrote (a replay).
+    wrote (a replay). `fresh` names a finished table that takes the
+    empty dataset's place.
     """
 
     contract: Contract
@@ -63,6 +66,7 @@ class Merge:
     closing: bool
     within: Composable | None = None
     overtakable: bool = False
+    fresh: str | None = None
 
     @property
     def current(self) -> Identifier:
@@ -88,25 +92,39 @@ class Merge:
 
 
 def hold(conn: psycopg.Connection, contract: Contract) -> datetime:
-    """Keep other merges out until the transaction ends; the moment at which this one happens.
-
-    The moment is later than any earlier merge's, whatever the clock does.
-    """
+    """Keep other merges out until the transaction ends; the moment at which this one happens."""
     conn.execute(SQL("SET LOCAL work_mem = {}").format(WORK_MEM))
     conn.execute(SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE").format(named(contract.table)))
+    return moment(conn, contract)
+
+
+def empty(conn: psycopg.Connection, contract: Contract) -> bool:
+    """Say whether the dataset never held a row."""
+    statement = SQL("SELECT EXISTS (SELECT FROM {}) OR EXISTS (SELECT FROM {})")
+    tables = (named(contract.table), named(history_table(contract)))
+    row = conn.execute(statement.format(*tables)).fetchone()
+    return row == (False,)
+
+
+def moment(conn: psycopg.Connection, contract: Contract) -> datetime:
+    """Now, but later than any earlier merge of the dataset, whatever the clock does."""
     row = conn.execute(
         "SELECT greatest(clock_timestamp(), max(published_at) + interval '1 microsecond')"
         " FROM library.batch WHERE dataset = %s",
         (contract.id,),
     ).fetchone()
     assert row is not None
-    moment: datetime = row[0]
-    return moment
+    at: datetime = row[0]
+    return at
 
 
 def difference(conn: psycopg.Connection, merge: Merge) -> Difference:
     """Compare the staged rows with what is held; the keys that differ wait in `diff`."""
     before = _count(conn, SQL("SELECT count(*) FROM {}").format(merge.current))
+    if merge.fresh:
+        if before:
+            raise Busy(f"{merge.contract.id} was filled by another source just now; try again")
+        return Difference(_count(conn, SQL("SELECT count(*) FROM {}").format(merge.stage)), 0, 0, 0)
     if merge.fills(before):
         rows = SQL("SELECT count(*) FROM {} WHERE _fate = {}").format(merge.stage, Fate.HOLDS)
         return Difference(_count(conn, rows), 0, 0, before)
@@ -120,6 +138,9 @@ def difference(conn: psycopg.Connection, merge: Merge) -> Difference:
 def apply(conn: psycopg.Connection, merge: Merge, difference: Difference, at: datetime) -> None:
     """Write what `difference` found."""
     values = {"batch": merge.batch, "at": at}
+    if merge.fresh:
+        tables.replace(conn, merge.contract, merge.fresh)
+        return
     if merge.fills(difference.before):
         conn.execute(_fill(merge), values)
         return
@@ -133,6 +154,8 @@ def present(conn: psycopg.Connection, merge: Merge) -> int:
     After a closing merge the dataset holds the staged rows, those that were kept and no other, and
     a key only once, so they need not be joined to be counted.
     """
+    if merge.fresh:
+        return _count(conn, SQL("SELECT count(*) FROM {}").format(merge.current))
     held = SQL("SELECT count(*) FROM {} n JOIN {} o ON {} WHERE n._fate = {}")
     joined = [merge.stage, merge.current, merge.same_key("n", "o")]
     if not merge.closing:

@@ -29,10 +29,11 @@ from connectors.feeds import OPERATION, SEQUENCE, Manifest, Totals
 from exchange.database import Role, without_detail
 from exchange.libraries import batches, journey, landing, mended, quarantine
 from exchange.libraries.batches import REPAIR, Batch, BatchId, Held, State, running
-from exchange.libraries.check import REASONS, ROW, check
+from exchange.libraries.check import REASONS, check
 from exchange.libraries.journey import Outcome
 from exchange.libraries.row_keys import Key, keys_of
 from exchange.libraries.tables import columns, history_table, named
+from exchange.libraries.values import ROW
 from exchange.settings import Settings
 from schemas.contract import Contract
 from schemas.contract import load as contract_of
@@ -190,7 +191,8 @@ def _check(rows: Sequence[Repaired], contract: Contract, manifest: Manifest) -> 
             raise Invalid(
                 f"{_places([row.place])} has {len(unknown)} columns that {manifest.source} has not"
             )
-    bad = check(pa.Table.from_batches([_arrow(rows, manifest)]), contract, manifest, "snapshot").bad
+    table = pa.Table.from_batches([_arrow(rows, manifest)])
+    bad = check(table, contract, manifest, "snapshot")[0].bad
     wrong = [
         f"{_places([rows[number - 1].place])} {', '.join(why)}"
         for number, why in bad.select(ROW, REASONS).iter_rows()

@@ -41,13 +41,54 @@ def create_dataset(connection: psycopg.Connection, contract: Contract) -> None:
     fields = columns(contract)
     _table(connection, contract.table, {**fields, **CURRENT}, primary=contract.key)
     _table(connection, history_table(contract), {**fields, **HISTORY}, primary=())
-    for name, index_columns in _indexes(contract, fields):
-        table = history_table(contract) if name.startswith("history") else contract.table
-        _index(connection, table, f"{contract.table}_{name}", index_columns)
+    for name, on in _indexes(contract, fields).items():
+        _index(connection, contract.table, f"{contract.table}_{name}", on)
+    for name, on in _HISTORY_INDEXES.items():
+        history = history_table(contract)
+        _index(connection, history, f"{contract.table}_{name}", on or list(contract.key))
+    for table in (contract.table, history_table(contract)):
+        _hand_over(connection, table)
+
+
+def _hand_over(connection: psycopg.Connection, table: str) -> None:
+    """Rows are the loader's: it may put a filled table in the place of an empty one."""
+    owner = SQL("ALTER TABLE {} OWNER TO {}")
+    connection.execute(owner.format(named(table), Identifier(Role.INGEST)))
+    _grant(connection, table)
+
+
+def _grant(connection: psycopg.Connection, table: str) -> None:
     for role, may in GRANTS.items():
-        for table in (contract.table, history_table(contract)):
-            statement = SQL("GRANT {} ON {} TO {}")
-            connection.execute(statement.format(SQL(may), named(table), Identifier(role)))
+        statement = SQL("GRANT {} ON {} TO {}")
+        connection.execute(statement.format(SQL(may), named(table), Identifier(role)))
+
+
+def finish(connection: psycopg.Connection, contract: Contract, filled: str) -> None:
+    """Give a table that was filled without them the key and the indexes of its dataset.
+
+    An index that is built over rows costs a third of one that grows with them.
+    """
+    connection.execute(SQL("SET LOCAL maintenance_work_mem = {}").format(BUILD_MEM))
+    key = SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY ({})")
+    primary = Identifier(f"{filled}_pkey")
+    connection.execute(key.format(named(filled), primary, listed(contract.key)))
+    for name, on in _indexes(contract, columns(contract)).items():
+        _index(connection, filled, f"{filled}_{name}", on)
+    connection.execute(SQL("ANALYZE {}").format(named(filled)))
+    _grant(connection, filled)
+
+
+def replace(connection: psycopg.Connection, contract: Contract, filled: str) -> None:
+    """Put a finished table in the place of the dataset's empty one, under its names."""
+    connection.execute(SQL("DROP TABLE {}").format(named(contract.table)))
+    rename = SQL("ALTER {} {} RENAME TO {}")
+    connection.execute(rename.format(SQL("TABLE"), named(filled), Identifier(contract.table)))
+    for name in ("pkey", *_indexes(contract, columns(contract))):
+        old, new = named(f"{filled}_{name}"), Identifier(f"{contract.table}_{name}")
+        connection.execute(rename.format(SQL("INDEX"), old, new))
+
+
+BUILD_MEM = "256MB"
 
 
 def columns(contract: Contract) -> dict[str, str]:
@@ -73,17 +114,22 @@ def listed(names: Iterable[str], of: str | None = None) -> Composed:
     return SQL(", ").join(Identifier(of, name) if of else Identifier(name) for name in names)
 
 
-def _indexes(contract: Contract, fields: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+def _indexes(contract: Contract, fields: Mapping[str, str]) -> dict[str, list[str]]:
+    """The indexes of what holds now, beside the primary key, by the end of their names."""
     subjects = {column for column in contract.subjects.values() if column in fields}
     subjects -= {contract.key[0]}  # the primary key serves it
     read_by_batch = any(contract.id in other.parents for other in all_contracts())
-    return [
-        *([("batch", ["_batch"])] if read_by_batch else []),
-        *((column, [column]) for column in sorted(subjects)),
-        ("history_key", list(contract.key)),
-        ("history_from", ["_batch_from"]),
-        ("history_to", ["_batch_to"]),
-    ]
+    return {
+        **({"batch": ["_batch"]} if read_by_batch else {}),
+        **{column: [column] for column in sorted(subjects)},
+    }
+
+
+_HISTORY_INDEXES: Mapping[str, list[str]] = {
+    "history_key": [],  # the key of the dataset
+    "history_from": ["_batch_from"],
+    "history_to": ["_batch_to"],
+}
 
 
 def _table(

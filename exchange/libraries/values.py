@@ -7,18 +7,20 @@ guessed: a text that does not say what it must becomes null and a fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 import polars as pl
 
-from connectors.feeds import Manifest
+from connectors.feeds import OPERATION, SEQUENCE, Manifest
 from schemas import identifier_columns
 from schemas.codes import code_list
 from schemas.contract import Field
 
 TEXT = "text:"
 UNIT = "unit:"
+FAILED = "failed:"
+ROW = "row_number"
 
 # Sources that write no offset mean the clock on their wall.
 WALL_CLOCK = "Asia/Shanghai"
@@ -37,6 +39,33 @@ _FAULT_OF_TYPE = {
 }
 
 
+def numbered(field: Field) -> bool:
+    """Say whether the field holds a national identifier."""
+    return field.identifier is not None or field.identifier_by is not None
+
+
+def with_texts(rows: pl.DataFrame, fields: Iterable[Field], manifest: Manifest) -> pl.DataFrame:
+    """Each field's source text, beside row number and operation; null where nothing feeds it."""
+    column_of = {field: column for column, field in manifest.columns.items()}
+    texts = [
+        _sent(rows, column_of.get(field.name), numbered(field)).alias(TEXT + field.name)
+        for field in fields
+    ]
+    units = [_sent(rows, unit.column).alias(UNIT + f) for f, unit in manifest.units.items()]
+    changes = (
+        [pl.col(OPERATION), pl.col(SEQUENCE)]
+        if OPERATION in rows.columns
+        else [pl.lit("I").alias(OPERATION), pl.lit(0, pl.Int64).alias(SEQUENCE)]
+    )
+    return rows.select(pl.col(ROW), *texts, *units, *changes)
+
+
+def _sent(rows: pl.DataFrame, name: str | None, number: bool = False) -> pl.Expr:
+    if name is None or name not in rows.columns:
+        return pl.lit(None, pl.String)
+    return untouched(name) if number else trimmed(name)
+
+
 def text(field: Field) -> pl.Expr:
     """What the source sent for `field`; nothing is null."""
     return pl.col(TEXT + field.name)
@@ -44,8 +73,7 @@ def text(field: Field) -> pl.Expr:
 
 def trimmed(column: str) -> pl.Expr:
     """A source column without blanks around it."""
-    stripped = pl.col(column).cast(pl.String).str.strip_chars()
-    return pl.when(stripped != "").then(stripped)
+    return pl.col(column).cast(pl.String).str.strip_chars().replace("", None)
 
 
 def untouched(column: str) -> pl.Expr:
@@ -57,7 +85,7 @@ def untouched(column: str) -> pl.Expr:
 def value(field: Field, manifest: Manifest) -> pl.Expr:
     """The field's value; null where the source sent nothing or something wrong."""
     if field.identifier or field.identifier_by:
-        return _by_kind(field, identifier_columns.normalised, text(field))
+        return _by_kind(field, identifier_columns.normalised, TEXT + field.name, text(field))
     return _typed(field, manifest, _translated(field, manifest))
 
 
@@ -149,13 +177,14 @@ def _factor(field: Field, manifest: Manifest) -> pl.Expr:
 
 
 def failed(field: Field) -> pl.Expr:
-    """The first check that the field's identifier fails, by name; null where it fails none."""
-    return _by_kind(field, identifier_columns.failed, pl.lit(None, pl.String))
+    """The first check that the field's value, an identifier, fails; null where it fails none."""
+    return _by_kind(field, identifier_columns.failed_check, field.name, pl.lit(None, pl.String))
 
 
-def _by_kind(field: Field, ask: Callable[[str, str], pl.Expr], otherwise: pl.Expr) -> pl.Expr:
+def _by_kind(
+    field: Field, ask: Callable[[str, str], pl.Expr], column: str, otherwise: pl.Expr
+) -> pl.Expr:
     """The answer for the kind of number that the field, or the column beside it, says it is."""
-    column = TEXT + field.name
     if field.identifier:
         return ask(field.identifier, column)
     assert field.identifier_by is not None

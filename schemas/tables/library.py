@@ -58,6 +58,8 @@ BATCH = Table(
     Column("source_totals", JSONB),
     Column("notices", JSONB, nullable=False, server_default=text("'{}'")),
     Column("counts", JSONB, nullable=False, server_default=text("'{}'")),
+    # By which contract and manifest it was judged: only like snapshots are held against each other.
+    Column("fingerprint", Text),
     Column("held", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("released_by", Text),
     Column("released_reason", Text),

@@ -5,7 +5,9 @@ from alembic import op
 revision = "0005_batches"
 down_revision = "0004_intake"
 
-STATEMENTS: tuple[str, ...] = ()
+STATEMENTS: tuple[str, ...] = (
+    "ALTER TABLE library.batch ADD COLUMN IF NOT EXISTS fingerprint text",
+)
 
 
 def upgrade() -> None:

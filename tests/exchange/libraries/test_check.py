@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from connectors.feeds import Manifest, load_manifest
-from exchange.libraries.check import Checked, Drifted, check, check_columns
+from exchange.libraries.check import Check, Drifted, Judged, Tally, check, check_columns
 from exchange.libraries.merge import FATE, Fate
 from schemas.contract import load
 from schemas.errors import Invalid
@@ -23,12 +24,39 @@ def manifest(source: str) -> Manifest:
     return load_manifest(SOURCES / f"{source}.yaml")
 
 
-def checked(rows: Sequence[Row], source: str = "residents", mode: str = "snapshot") -> Checked:
+@dataclass(frozen=True)
+class Checked:
+    """What came of all rows of a batch."""
+
+    judged: Judged
+    tally: Tally
+
+    @property
+    def staged(self) -> pl.DataFrame:
+        return self.judged.good
+
+    @property
+    def bad(self) -> pl.DataFrame:
+        return self.judged.bad
+
+    @property
+    def aliases(self) -> tuple[tuple[str, str, str], ...]:
+        return self.judged.aliases
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        return self.tally.counts()
+
+
+def checked(
+    rows: Sequence[Row], source: str = "residents", mode: str = "snapshot", size: int = 1000
+) -> Checked:
+    """Judge `rows` in chunks of `size`."""
     described = manifest(source)
     names = [*described.source_columns, *(["_op", "_seq"] if mode == "changes" else [])]
     schema = pa.schema([(n, pa.int64() if n == "_seq" else pa.string()) for n in names])
     table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
-    return check(table, load(described.dataset), described, mode)
+    return Checked(*check(table, load(described.dataset), described, mode, size))
 
 
 def reasons(result: Checked) -> list[list[str]]:
@@ -252,7 +280,7 @@ class TestDrift:
         lost = manifest("residents").model_copy(update={"columns": {"GMSFHM": "soul"}})
 
         with pytest.raises(Invalid, match="feeds soul"):
-            check(pa.table({"GMSFHM": ["x"]}), load("population.resident"), lost, "snapshot")
+            Check(load("population.resident"), lost, "snapshot")
 
 
 class TestWhole:
@@ -270,5 +298,5 @@ class TestWhole:
         result = checked(rows)
 
         places = ("duplicate", "superseded", "quarantined", "removals")
-        assert len(rows) == result.holding + sum(result.counts[place] for place in places)
+        assert len(rows) == result.tally.holding + sum(result.counts[place] for place in places)
         assert result.staged.select(pl.struct("resident_id").is_unique().all()).item()

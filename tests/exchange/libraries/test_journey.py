@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from errno import ENOSPC
 
-import pyarrow as pa
 import pytest
 
 from connectors.feeds import PermanentFailure, TransientFailure
@@ -329,13 +328,13 @@ class TestTwoRuns:
         city_of["residents"].sends("1", [resident(ADA)])
         journey.land(city_of.settings, "residents")
         monkeypatch.setattr(batches, "_locked", lambda _conn, _source: True)
-        read = landing.read
+        opened = landing.opened
 
-        def read_while_another_takes_over(settings: Settings, batch: Batch) -> pa.Table:
+        def opened_while_another_takes_over(settings: Settings, batch: Batch) -> landing.Kept:
             take_over(city_of)
-            return read(settings, batch)
+            return opened(settings, batch)
 
-        monkeypatch.setattr(landing, "read", read_while_another_takes_over)
+        monkeypatch.setattr(landing, "opened", opened_while_another_takes_over)
 
         with pytest.raises(Fenced):
             journey.load(city_of.settings, 1)
@@ -405,9 +404,9 @@ class TestLanding:
         journey.land(city_of.settings, "residents")
 
         with city_of.settings.database.connect(Role.INGEST) as conn:
-            table = landing.read(city_of.settings, batches.get(conn, 1))
+            (rows,) = landing.opened(city_of.settings, batches.get(conn, 1)).chunks()
 
-        assert [" 王 "] == table["XM"].to_pylist()
+        assert [" 王 "] == rows["XM"].to_list()
 
 
 class TestReconcile:

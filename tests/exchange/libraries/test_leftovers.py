@@ -13,7 +13,7 @@ import pytest
 
 from connectors.testkit.city import SOURCES, generate, registry
 from exchange.database import Role
-from exchange.libraries import journey, leftovers, staging
+from exchange.libraries import journey, leftovers, staging, thematic
 from exchange.settings import Settings
 from tests.exchange.libraries.conftest import ADA, City, resident
 
@@ -39,7 +39,8 @@ journey.collect(Settings.load(), "registrations")
 PLACES = [
     ("landing", "_sync", "before"),
     ("landing", "write", "after"),
-    ("staging", "_fill", "after"),
+    ("staging", "fill", "after"),
+    ("tables", "finish", "after"),
     ("merge", "apply", "after"),
 ]
 PEOPLE = 1000  # fewer, and the rows planted wrong are more than the guard allows
@@ -80,7 +81,8 @@ class TestKilled:
         with entities.database.connect(Role.INGEST) as conn:
             row = conn.execute(
                 "SELECT count(*), (SELECT count(*) FROM library.legal_entity_registration_history),"
-                " (SELECT count(*) FROM library.batch WHERE state = 'published')"
+                " (SELECT count(*) FROM library.batch"
+                "  WHERE state = 'published' AND source = 'registrations')"
                 " FROM library.legal_entity_registration"
             ).fetchone()
             assert (expected.library_rows, 0, 1) == row
@@ -93,6 +95,8 @@ class TestSweep:
         """A second sweep, too, finds nothing."""
         city_of["residents"].sends("1", [resident(ADA)])
         journey.collect(city_of.settings, "residents")
+        for contract in thematic.thematic():
+            thematic.build(city_of.settings, contract.id)
 
         assert leftovers.Swept((), (), 0, 0) == leftovers.sweep(city_of.settings)
 
