@@ -222,7 +222,8 @@ def _insertion(
 def _forget(contract: Contract, stage: Identifier) -> Composed:
     return SQL(
         "DELETE FROM library.broken_reference b USING {} s"
-        " WHERE b.dataset = %(dataset)s AND b.field = %(field)s AND b.row_key = {}"
+        " WHERE b.dataset = %(dataset)s AND b.field = %(field)s AND s._fate <> 'K'"
+        " AND b.row_key = {}"
     ).format(stage, _key(contract, "s"))
 
 
