@@ -45,7 +45,12 @@ _LINK = {
     "tcp_user_timeout": "120000",
 }
 # The text of a value must not depend on what somebody has set for the role.
-_SESSION = {"DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "bytea_output": "hex"}
+_SESSION = {
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "iso_8601",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+}
 _FULL = re.compile(r"too many|remaining connection slots|53300|太多")
 
 

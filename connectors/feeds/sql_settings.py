@@ -77,4 +77,16 @@ class SqlSnapshot(SqlSource):
     fingerprint: Literal["rows", "checksum"] | tuple[str, ...] | None = None
 
 
-SqlSettings = SqlChanges | SqlCursor | SqlSnapshot
+class PostgresReplication(SqlSource):
+    """A PostgreSQL table read whole once, then its changes from a logical replication slot."""
+
+    opened_by: ClassVar[str] = "connectors.feeds.postgres_replication:ReplicationFeed"
+
+    kind: Literal["postgres_replication"]
+    driver: Literal["postgresql"] = "postgresql"
+    table: str
+    publication: str
+    slot: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,50}$")] | None = None
+
+
+SqlSettings = SqlChanges | SqlCursor | SqlSnapshot | PostgresReplication
