@@ -197,6 +197,28 @@ class TestBeginningAnew:
 
         assert not (tmp_path / "pages").exists()
 
+    def test_a_plan_that_was_not_read(self, secrets: dict[str, str], tmp_path: Path) -> None:
+        """Whoever only looks leaves nothing behind that a later run would take for its window."""
+        with closing(PagesFeed(SOURCE, secrets)) as feed:
+            planned = feed.plan(None)
+
+        window, _, notices = pulled(secrets)
+
+        assert planned != window
+        assert "read_resumed" not in notices
+
+    def test_a_window_that_another_feed_planned(
+        self, office: Office, secrets: dict[str, str]
+    ) -> None:
+        """Pages of one window are never given for another."""
+        cut_short(office, secrets, after=3)
+        office.held = rows(2)
+
+        with closing(PagesFeed(SOURCE, secrets)) as feed:
+            [batch] = feed.read(Window("snapshot", None, "another"))
+
+        assert rows(2) == batch.to_pylist()
+
     def test_a_home_that_takes_nothing(
         self, office: Office, secrets: dict[str, str], tmp_path: Path
     ) -> None:
