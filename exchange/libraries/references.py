@@ -128,8 +128,7 @@ def _judge_staged(
 
 def _count(counts: dict[str, int], link: _Link, broken: int) -> None:
     if broken:
-        name = f"{link.field.name}:reference"
-        counts[name] = counts.get(name, 0) + broken
+        counts[link.field.name] = counts.get(link.field.name, 0) + broken
 
 
 def _mend(conn: psycopg.Connection, link: _Link, stage: Identifier) -> None:

@@ -9,6 +9,7 @@ from hashlib import md5
 import polars as pl
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg.sql import Identifier
 
 from exchange.database import Role
@@ -280,17 +281,17 @@ class TestProtect:
         first, second = batch(conn, 1), batch(conn, 2)
         wrong = resident("110105199001011233")
         quarantine.add(conn, settings, first, bad(wrong))
-        cipher = quarantine.AESGCM(settings.secret(quarantine.KEY))
+        cipher = AESGCM(settings.secret(quarantine.KEY))
         conn.execute(
             "UPDATE library.quarantine SET state = 'repaired', repair_key = %s",
             (quarantine.seal(cipher, first.id, 1, [BEN]),),
         )
         staging.create(conn, contract, STAGE, "TEMPORARY")
+        protected: list[int] = []
 
-        protected = [
-            mended.protect(conn, settings, contract, second, STAGE, digests)
-            for digests in ([digest(resident(ADA))], [digest(wrong)], [digest(wrong)])
-        ]
+        for came in (resident(ADA), wrong, wrong):
+            quarantine.add(conn, settings, second, bad(came, start=len(protected) + 1))
+            protected.append(mended.protect(conn, settings, contract, second, STAGE))
 
         assert [0, 1, 0] == protected
         assert [(BEN, "K")] == conn.execute("SELECT resident_id, _fate FROM stage").fetchall()
