@@ -15,12 +15,13 @@ from schemas.errors import Invalid, Refused, Unavailable
 
 
 def open_registry(folder: Path, city: City) -> Access:
-    """Fill the registry's database in `folder` with the city's units and rights.
+    """Fill the registry's database in `folder` with the city's land, units and rights.
 
     Its secrets are made at the first opening and stay the same.
     """
     folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-    Store(folder).fill(city.units, city.rights)
+    land = {name: city.tables[f"space.{name[:-1]}"].as_rows() for name in ("parcels", "buildings")}
+    Store(folder).fill({"units": city.units, "rights": city.rights, **land})
     try:
         return Access.read(folder)
     except FileNotFoundError:

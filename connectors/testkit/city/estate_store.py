@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,14 @@ from pathlib import Path
 from connectors.testkit.city import numbers, words
 from connectors.testkit.city.lots import Row
 
-COLLECTIONS = ("units", "rights")
+COLLECTIONS: Mapping[str, str] = {
+    "units": "BDCDYH",
+    "rights": "BDCDYH",
+    "parcels": "ZDDM",
+    "buildings": "ZRZH",
+}
+"""What it keeps, and the column that says which piece of land a row is about."""
+
 _PAGES_IN_ALL = 12
 _LARGEST_PAGE = 20_000
 
@@ -54,7 +61,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "estate.sqlite"
 
-    def fill(self, units: Sequence[Row], rights: Sequence[Row]) -> None:
+    def fill(self, collections: Mapping[str, Sequence[Row]]) -> None:
         """Begin anew with these rows."""
         for end in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + end).unlink(missing_ok=True)
@@ -62,11 +69,11 @@ class Store:
         with self._writing() as db:
             for statement in _SCHEMA:
                 db.execute(statement)
-            rows = [("units", row) for row in units] + [("rights", row) for row in rights]
+            rows = [(name, row) for name, each in collections.items() for row in each]
             db.executemany(
                 "INSERT INTO version VALUES (?, ?, ?, ?, 'I', ?, NULL)",
                 (
-                    (number, collection, number, row["BDCDYH"], _body(row))
+                    (number, collection, number, row[COLLECTIONS[collection]], _body(row))
                     for number, (collection, row) in enumerate(rows, start=1)
                 ),
             )
@@ -92,6 +99,17 @@ class Store:
         marked = stretch.since is not None
         rows = [_row(seq, op, body, marked) for seq, op, body in found[:size]]
         return rows, (int(found[size - 1][0]) if len(found) > size else None)
+
+    def listed(self, collection: str, page: int, size: int) -> tuple[list[Row], int]:
+        """A numbered page of the rows as they are now, and how many there are in all."""
+        with self._reading() as db:
+            living = "FROM version WHERE collection = ? AND replaced_by IS NULL"
+            total = db.execute(f"SELECT count(*) {living}", (collection,)).fetchone()[0]
+            found = db.execute(
+                f"SELECT body {living} ORDER BY row_no LIMIT ? OFFSET ?",
+                (collection, size, (page - 1) * size),
+            ).fetchall()
+        return [json.loads(body) for (body,) in found], int(total)
 
     def totals(self, stretch: Stretch) -> tuple[int, list[list[int]]]:
         """Count and 256 buckets of (count, sum) over the agreed columns, which are all we keep."""
