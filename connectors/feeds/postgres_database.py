@@ -80,16 +80,17 @@ class PostgresDatabase:
             main.rollback()
             return rows
 
-    def hold(self, name: str) -> None:
+    def hold(self, name: str) -> bool:
         """A REPEATABLE READ transaction, its snapshot exported."""
         with self._holding, self._failures():
             if self._held == name:
-                return
+                return True
             main = self._main = self._main or self._connected()
             main.rollback()
             _do(main, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             [[snapshot]] = _rows(main, "SELECT pg_export_snapshot()")
             self._snapshot, self._held = str(snapshot), name
+            return False
 
     def stream(self, query: str) -> Iterator[pa.RecordBatch]:
         """Batches of some 16 MB, the driver's own size."""

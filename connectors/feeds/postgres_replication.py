@@ -23,6 +23,7 @@ The source's owner once runs, as what we say when something is missing repeats:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from threading import Lock, get_ident
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ import pyarrow as pa
 from connectors.feeds.manifest import Manifest
 from connectors.feeds.postgres_output import UNCHANGED, Change, Output, Unchanged
 from connectors.feeds.postgres_slot import Position, Slots
-from connectors.feeds.source import OPERATION, SEQUENCE, Totals, Window
+from connectors.feeds.source import OPERATION, SEQUENCE, Totals, TransientFailure, Window
 from connectors.feeds.sql_database import Database, open_database
 from connectors.feeds.sql_settings import PostgresReplication
 from connectors.feeds.sql_table import Columns, Part, SqlTable, fields_of
@@ -89,12 +90,8 @@ class ReplicationFeed:
         if window.mode == "snapshot":
             yield from self._rows.read(self._table)
             return
-        with self._turn:
-            self._reader = get_ident()
-            try:
-                yield from self._changes(window)
-            finally:
-                self._reader = None
+        with self._turns():
+            yield from self._changes(window)
 
     def totals(self, window: Window) -> Totals:
         """Of the table as ever; of changes their number, as the server counts them.
@@ -105,9 +102,7 @@ class ReplicationFeed:
         self._database.hold(repr(window))
         if window.mode == "snapshot":
             return self._rows.totals(self._table)
-        if self._reader == get_ident():
-            raise RuntimeError("read the window to its end before asking for its totals")
-        with self._turn:
+        with self._turns():
             if window not in self._moved:
                 for _ in self._changes(window):
                     pass
@@ -125,6 +120,19 @@ class ReplicationFeed:
     def close(self) -> None:
         """End the connections; the slot stays."""
         self._database.close()
+
+    @contextmanager
+    def _turns(self) -> Iterator[None]:
+        if self._reader == get_ident():
+            raise RuntimeError("read the window to its end before asking for its totals")
+        if not self._turn.acquire(timeout=self._settings.time_limit.total_seconds()):
+            raise TransientFailure(f"{self._manifest.source}: the changes are still being read")
+        try:
+            self._reader = get_ident()
+            yield
+        finally:
+            self._reader = None
+            self._turn.release()
 
     def _anew(self, cursor: str | None, number: int) -> Window:
         """A slot that keeps everything from now on, then the table."""
