@@ -20,8 +20,14 @@ def open_registry(folder: Path, city: City) -> Access:
     Its secrets are made at the first opening and stay the same.
     """
     folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-    land = {name: city.tables[f"space.{name[:-1]}"].as_rows() for name in ("parcels", "buildings")}
-    Store(folder).fill({"units": city.units, "rights": city.rights, **land})
+    Store(folder).fill(
+        {
+            "units": city.units,
+            "rights": city.rights,
+            "parcels": city.tables["space.parcel"].as_rows(),
+            "buildings": city.tables["space.building"].as_rows(),
+        }
+    )
     try:
         return Access.read(folder)
     except FileNotFoundError:

@@ -39,7 +39,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from connectors.testkit.city.estate_access import Access
-from connectors.testkit.city.estate_store import COLLECTIONS, Refused, Store, Stretch
+from connectors.testkit.city.estate_store import COLLECTIONS, LAND, Refused, Store, Stretch
 
 TOKEN_SECONDS = 300
 PAGES_IN_A_ROW = 5
@@ -135,7 +135,7 @@ class Desk:
 
     async def numbered(self, request: Request) -> Response:
         """A page by its number; the Link header leads to the next (RFC 8288)."""
-        guest, collection = self._guest(request), _collection(request)
+        guest, collection = self._guest(request), _collection(request, LAND)
         guest.take_page(self.clock())
         page, size = _numbered(request)
         rows, total = await run_in_threadpool(self.store.listed, collection, page, size)
@@ -203,9 +203,9 @@ def _bearer(request: Request) -> str:
     return request.headers.get("Authorization", "").removeprefix("Bearer ")
 
 
-def _collection(request: Request) -> str:
+def _collection(request: Request, known: tuple[str, ...] = COLLECTIONS) -> str:
     name = str(request.path_params["collection"])
-    if name not in COLLECTIONS:
+    if name not in known:
         raise HTTPException(404)
     return name
 
