@@ -239,7 +239,8 @@ class DropFeed:
         name, rows = self._settings.operation, batch.num_rows
         sequence = pa.array(range(before + 1, before + rows + 1), pa.int64())
         if name is None:
-            return marked(self._manifest, batch, pa.array(["U"] * rows), sequence, {"U": "U"})
+            updates = pa.array(["U"] * rows, pa.string())
+            return marked(self._manifest, batch, updates, sequence, {"U": "U"})
         if name not in batch.schema.names:
             raise self._manifest.wrong(f"an increment has no column {name}")
         operations = batch.column(name)

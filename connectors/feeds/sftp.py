@@ -187,17 +187,19 @@ class ServerFolder:
         while (at := file.tell()) < first.size:
             try:
                 self._asked(lambda client: self._go_on(client, name, first, file), name)
+            except _Changed:
+                raise
             except PlaceAway:
                 failures = failures + 1 if file.tell() == at else 0
                 if failures == _ATTEMPTS:
                     raise
         if self._asked(lambda client: _regular(client, self._path(name)), name) != first:
-            raise PlaceAway(f"{name} was written while it was fetched")
+            raise _Changed(f"{name} was written while it was fetched")
 
     def _go_on(self, client: paramiko.SFTPClient, name: str, first: Lying, file: IO[bytes]) -> None:
         """Fetch what is still missing."""
         if _regular(client, self._path(name)) != first:
-            raise PlaceRefuses(f"{name} was written while it was fetched; it is taken up later")
+            raise _Changed(f"{name} was written while it was fetched")
         with client.open(self._path(name), "rb") as source:
             source.seek(file.tell())
             source.prefetch(first.size, _IN_FLIGHT)
@@ -236,6 +238,10 @@ class ServerFolder:
     def _make(self, client: paramiko.SFTPClient, folder: str) -> None:
         if not _is_there(client, self._path(folder)):
             client.mkdir(self._path(folder), 0o770)
+
+
+class _Changed(PlaceAway):
+    """What was fetched so far is of a file that is no more."""
 
 
 class Fetched:
@@ -300,8 +306,10 @@ def _pinned(host_key: str) -> tuple[frozenset[str], tuple[str, ...]]:
 
 
 def _private_key(path: str, passphrase: str | None) -> paramiko.PKey:
+    # Bytes: paramiko hands them to cryptography, which takes no text.
+    secret = None if passphrase is None else passphrase.encode()
     try:
-        key: paramiko.PKey = paramiko.PKey.from_path(Path(path), passphrase)
+        key: paramiko.PKey = paramiko.PKey.from_path(Path(path), secret)
     except (OSError, ValueError, TypeError, paramiko.SSHException, paramiko.UnknownKeyType):
         raise PlaceRefuses("our private key for the SFTP server cannot be read") from None
     return key

@@ -1,8 +1,9 @@
 """CSV by the stream: pyarrow reads, and a slow and strict reader finds the line where it will not.
 
 An empty cell without quotes is absent; with quotes it is an empty text. Blank lines are passed
-over. A header is required. Where a file has more lines than rows (a cell may hold line breaks), it
-is read once more by the strict reader: a stray quote can hide rows in a cell.
+over. A header is required. Where a file has more lines than rows (a cell may hold line breaks) or
+an odd number of quotes, it is read once more by the strict reader: a stray quote can hide rows in a
+cell.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Opener = Callable[[], IO[bytes]]
 
 def read(opened: Opener, spec: Spec) -> Rows:
     """The rows of a CSV. Raises `Fault`, some of them only while the rows are read."""
-    text = Text(opened(), spec.encoding)
+    text = Text(opened(), spec.encoding, quote=spec.quote)
     names = _header(text, spec)
     trailing = len(names) > 1 and not names[-1]
     check_names(names[:-1] if trailing else names, spec.columns)
@@ -102,7 +103,7 @@ def _checked(text: Text, opened: Opener, spec: Spec, names: list[str]) -> Iterat
         diagnosed(opened, spec, len(names))
         raise Fault("not-csv") from None
     lines = (text.lines or text.returns) + (not text.ended)
-    if lines != spec.skip + 1 + count:
+    if lines != spec.skip + 1 + count or (spec.quote and text.quotes % 2):
         diagnosed(opened, spec, len(names))
     if not text.ended and not spec.open_end:
         raise Fault("torn-end", line=lines)

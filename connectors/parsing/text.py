@@ -21,8 +21,11 @@ class Text(io.RawIOBase):
     `fault` keeps what was raised, for a reader that puts an error of its own in its place.
     """
 
-    def __init__(self, raw: IO[bytes], encoding: str, *, decode: bool = False) -> None:
+    def __init__(
+        self, raw: IO[bytes], encoding: str, *, decode: bool = False, quote: str | None = None
+    ) -> None:
         super().__init__()
+        self._quote = (quote or '"').encode(encoding)
         self._raw = raw
         self._encoding = codecs.lookup(encoding).name
         self._foreign = self._encoding != _UTF8
@@ -35,6 +38,7 @@ class Text(io.RawIOBase):
         self.fault: Fault | None = None
         self.lines = 0
         self.returns = 0
+        self.quotes = 0
 
     @property
     def ended(self) -> bool:
@@ -84,6 +88,7 @@ class Text(io.RawIOBase):
         text = self._decoded(chunk)
         self.lines += chunk.count(b"\n")
         self.returns += chunk.count(b"\r")
+        self.quotes += chunk.count(self._quote)
         self._last = chunk[-1:] or self._last
         return text
 

@@ -34,6 +34,8 @@ class TestCsv:
             (b'A,B\n"1\n1",2\n3\n', GB, ("wrong-fields", 4)),
             (b'A,B\n1,2\n3,"4\n5,6\n', GB, ("bad-quoting", 3)),
             (b'A,B\n"1,2\n3,4\n5"x,6\n', GB, ("bad-quoting", 2)),
+            (b'A,B\n1,2\n3,"4\n', GB, ("bad-quoting", 3)),
+            (b"A,B\n1,2\n3,'4\n", Spec("csv", quote="'"), ("bad-quoting", 3)),
             (b"A,B\n1,2\n3,\x004\n", GB, ("nul-byte", 3)),
             ("A,B\n1,2\n".encode("utf-16-le"), GB, ("nul-byte", 1)),
             (f"A,B\n1,{LONG}\n".encode(), GB, ("is-utf8", None)),
