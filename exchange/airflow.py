@@ -49,6 +49,7 @@ DAGS = Path(__file__).parent.parent / "dags"
 PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 PORTS = ("airflow", "airflow-logs", "airflow-trigger-logs")
 WORKERS = 3
+LINEAGE = ("OPENLINEAGE_", "AIRFLOW__OPENLINEAGE__TRANSPORT", "AIRFLOW__OPENLINEAGE__CONFIG")
 SYSTEM = "system:"  # what the pools of departments' systems are called, before the system
 
 
@@ -114,8 +115,26 @@ class Airflow:
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            **self._lineage(),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
+
+    def _lineage(self) -> dict[str, str]:
+        """Where Airflow's own OpenLineage events go: a file, unless the operator names a place."""
+        told = {
+            "AIRFLOW__OPENLINEAGE__NAMESPACE": "yizhan",
+            "AIRFLOW__OPENLINEAGE__DISABLE_SOURCE_CODE": "True",
+        }
+        if any(name.startswith(LINEAGE) for name in os.environ):
+            return told
+        folder = self.settings.home / "lineage"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        transport = {
+            "type": "file",
+            "log_file_path": str(folder / "airflow.jsonl"),
+            "append": True,
+        }
+        return {**told, "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport)}
 
     def migrate(self) -> None:
         """Bring Airflow's own database up to date. Raises `Unavailable` with what it said."""

@@ -1,4 +1,24 @@
-"""What Yizhan adds to the Open Data Contract Standard, as `customProperties` spell it."""
+"""What Yizhan adds to the Open Data Contract Standard, as `customProperties` spell it.
+
+Of a dataset:
+
+    kind             base (collected), thematic (built) or view (read where it lives)
+    cardinality      one or many rows a subject
+    sourceAuthority  {code, name}: the one department that answers for it
+    subjects         {type: field}: under which field a subject of that type is looked up
+    parents          of a thematic dataset: ids, or {dataset, scope: {our field: its field}}
+    sql              the file beside the contract that builds it, or reads it
+    relation         where a view lives
+
+Of a field:
+
+    shortName        the standard short name (GMSFHM)
+    shareClass       unconditional, conditional, or withheld; `withheldBy` then names the law
+    identifier       the kind of number it is; `identifierBy` {column, kinds} where a column tells
+    codeList         the list that its values are from
+    references       {dataset, column} that should know the value; by code with `identifierBy`
+    formerNumber     true: an older number of the row's own subject
+"""
 
 from __future__ import annotations
 

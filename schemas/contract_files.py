@@ -46,6 +46,11 @@ from schemas.yaml_files import Place, read_yaml, yaml_files
 
 FOLDER = files("schemas") / "contracts"
 ROW_RULES = "polars-sql"
+# ODCS 3.1, quality: the only dimensions that it knows.
+DIMENSIONS = (
+    *("accuracy", "completeness", "conformity", "consistency"),
+    *("coverage", "timeliness", "uniqueness"),
+)
 
 # ODCS logicalType to ours, with the PostgreSQL types that may carry it.
 TYPES: Mapping[str, tuple[FieldType, str]] = {
@@ -245,6 +250,7 @@ def _rule(place: Place, odcs: DataQuality) -> Rule:
     ours = odcs.type == "custom" and odcs.engine == ROW_RULES
     place.need(ours, f"it is not a {ROW_RULES} rule")
     place.need(odcs.severity in get_args(Severity), "its severity is neither error nor warning")
+    place.need(odcs.dimension in DIMENSIONS, f"its dimension is not one of {', '.join(DIMENSIONS)}")
     return Rule(
         name=odcs.name or "",
         expression=str(odcs.implementation),

@@ -113,6 +113,7 @@ class ReaderFeed:
 
     def close(self) -> None:
         """Let go of what the reader gave, if it can be let go of."""
+        self._count.close()
         if self._given:
             close = getattr(self._given[1].data, "close", None)
             with suppress(Exception):  # it is over, whatever foreign code says to that

@@ -74,14 +74,15 @@ class DbapiDatabase:
             connection.rollback()
             return rows
 
-    def hold(self, name: str) -> None:
+    def hold(self, name: str) -> bool:
         """A transaction that sees one state, where the engine has such a thing."""
         with self._turns():
             if self._held == name:
-                return
+                return True
             self._ready().rollback()
             self._do(self.dialect.hold)
             self._held = name
+            return False
 
     def stream(self, query: str) -> Iterator[pa.RecordBatch]:
         """Batches of `ROWS` rows. Whoever stops in the middle loses the state that is held."""
@@ -102,8 +103,6 @@ class DbapiDatabase:
 
     def aside(self, query: str) -> list[Row]:
         """After the reading, in the same transaction."""
-        if self._reader == get_ident():
-            raise RuntimeError("read the window to its end before asking for its totals")
         with self._turns():
             if self._held is None:
                 raise TransientFailure(
@@ -172,15 +171,19 @@ class DbapiDatabase:
     @contextmanager
     def _turns(self) -> Iterator[None]:
         """One question at a time; what the driver raises is sorted."""
-        with self._turn:
+        if self._reader == get_ident():
+            raise RuntimeError("read the window to its end before asking for anything else")
+        if not self._turn.acquire(timeout=self._settings.time_limit.total_seconds()):
+            raise TransientFailure(f"{self._manifest.source}: the rows are still being read")
+        try:
             self._reader = get_ident()
-            try:
-                yield
-            except (self._module().Error, OSError) as err:
-                self._dropped()
-                raise self._sorted(err) from None
-            finally:
-                self._reader = None
+            yield
+        except (self._module().Error, OSError) as err:
+            self._dropped()
+            raise self._sorted(err) from None
+        finally:
+            self._reader = None
+            self._turn.release()
 
     def _sorted(self, err: Exception) -> TransientFailure | PermanentFailure:
         """Its text, which may repeat rows, goes no further."""

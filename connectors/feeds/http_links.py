@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 # RFC 8288 3: <target> followed by ;name=value or ;name="quoted", links parted by commas.
 _LINK = re.compile(
-    r'\s*,?\s*<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"(?:\\.|[^"\\])*"|[^\s";,]+))?)*)'
+    r'\s*,?\s*<([^<>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:"(?:\\.|[^"\\])*"|[^\s";,]+))?)*)'
 )
 _PARAMETER = re.compile(r';\s*([^\s=;,]+)(?:\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s";,]+)))?')
 

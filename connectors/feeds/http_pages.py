@@ -75,7 +75,7 @@ class PagesFeed:
             return begun
         window = self._planned(cursor)
         if window and self._spool:
-            self._begin(self._spool, window, cursor)
+            self._spool.plan(window, cursor)
         return window
 
     def read(self, window: Window) -> Iterator[pa.RecordBatch]:
@@ -111,13 +111,8 @@ class PagesFeed:
 
     def close(self) -> None:
         """Close the connections."""
+        self._count.close()
         self._line.close()
-
-    def _begin(self, spool: Spool, window: Window, cursor: str | None) -> None:
-        try:
-            spool.begin(window, cursor)
-        except OSError:  # nowhere to keep pages: a killed run begins anew
-            self._spool = None
 
     def _planned(self, cursor: str | None) -> Window | None:
         now = datetime.now(UTC)
@@ -164,7 +159,7 @@ class PagesFeed:
             lambda turn: self._page(turn, pages),
             Batches(self._manifest, form, changes.marks if changes else ()),
             changes,
-            spool,
+            (spool, window) if spool else None,
         )
 
     def _page(self, turn: Turn, pages: Pages) -> tuple[Sequence[Record], Said]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ from connectors.feeds.http_paging import Pages, Paging, Said, Turn, Watch
 from connectors.feeds.http_records import Batches, Changes, Record
 from connectors.feeds.http_spool import Page, Spool
 from connectors.feeds.manifest import Manifest
-from connectors.feeds.source import PermanentFailure, Totals, TransientFailure
+from connectors.feeds.source import PermanentFailure, Totals, TransientFailure, Window
 
 Fetch = Callable[[Turn], tuple[Sequence[Record], Said]]
 
@@ -35,10 +35,13 @@ class Reading:
     fetch: Fetch
     batches: Batches
     changes: Changes | None
-    spool: Spool | None = None
+    kept: InitVar[tuple[Spool, Window] | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, kept: tuple[Spool, Window] | None) -> None:
         self.watch = Watch(self.manifest, self.paging)
+        self.spool: Spool | None
+        self._window: Window | None
+        self.spool, self._window = kept or (None, None)
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         """The window's rows, a batch a page. Raises what pages and watch find wrong."""
@@ -53,7 +56,7 @@ class Reading:
     def _all(self) -> Iterator[Page]:
         turn: Turn | None = self.pages.first()
         kept = False
-        for page in self.spool.pages() if self.spool else ():
+        for page in self.spool.pages(self._window) if self.spool and self._window else ():
             with self._or_anew():
                 self._seen(page)
             self.batches.expect(page.rows)
@@ -137,6 +140,11 @@ class Count:
         """The read is over: the source's total, or our count where it tells none."""
         self.own = theirs is None
         self._rows = ours if theirs is None else theirs
+
+    def close(self) -> None:
+        """Nobody reads any more; whoever waits is told so."""
+        self._begun.set()
+        self._done.set()
 
     def totals(self) -> Totals:
         """Wait for the read. Raises `TransientFailure` when it did not come to its end."""

@@ -75,7 +75,7 @@ class Batches:
             else [_or_none(at(record, path)) for record in records]
         )
         try:
-            return pa.array([text(cell) for cell in cells], pa.string())
+            return _text_array(cells)
         except TypeError:
             raise self._manifest.wrong(
                 f"a row is not flat text: {name} holds an object or a list, which wants a path "
@@ -148,6 +148,14 @@ def table_of(rows: Iterator[pa.RecordBatch], limit: int, manifest: Manifest) -> 
     if not found:
         return pa.table({name: pa.array([], pa.string()) for name in manifest.source_columns})
     return pa.Table.from_batches(found).slice(0, limit)
+
+
+def _text_array(cells: Sequence[Any]) -> pa.Array:
+    """Cells as text; numbers are text already, and columns that hold true or false are few."""
+    try:
+        return pa.array(cells, pa.string())
+    except pa.ArrowException:
+        return pa.array([text(cell) for cell in cells], pa.string())
 
 
 def _or_none(value: Any) -> Any:

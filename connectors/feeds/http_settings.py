@@ -17,6 +17,7 @@ from connectors.feeds.feed_settings import SAME, EnvName, FeedSettings, Operatio
 Path = Annotated[str, StringConstraints(pattern=r"^(\.|[^.\s]+(\.[^.\s]+)*)$")]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^?#\s]*$")]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+Moment = Annotated[str, StringConstraints(pattern=r"^(iso|epoch_s|epoch_ms|.*%.*)$")]
 Rows = Annotated[int, Field(ge=1, le=100_000)]
 Reader = Annotated[str, StringConstraints(pattern=r"^\w+(\.\w+)*:\w+$")]
 
@@ -118,7 +119,7 @@ class ByTime(Strict):
     by: Literal["time"]
     since: str = "since"
     until: str | None = "until"
-    form: str = "iso"
+    form: Moment = "iso"
     zone: str = "Asia/Shanghai"
     look_back_s: Annotated[int, Field(ge=0)] = 300
 
@@ -190,6 +191,10 @@ class HttpPages(Wire):
             raise ValueError("client_id and client_secret go together")
         if (self.operation is None) != (self.sequence is None):
             raise ValueError("operation and sequence go together")
+        by_number = isinstance(self.paging, ByNumber) and self.paging.total is None
+        if by_number and isinstance(self.window, ByTime):
+            # A row that changes leaves the window, the ones behind it move up, and one is skipped.
+            raise ValueError("numbered pages between two moments need a total, or rows are lost")
         return self
 
 
@@ -225,7 +230,7 @@ class ProvincialExchange(Wire):
     page_size: Rows = 500
     where: Mapping[str, str] = Field(default_factory=dict)
     changed: str | None = None
-    form: str = "iso"
+    form: Moment = "iso"
     zone: str = "Asia/Shanghai"
     look_back_s: Annotated[int, Field(ge=0)] = 300
     may_repeat: bool = False

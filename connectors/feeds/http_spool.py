@@ -53,6 +53,7 @@ class Spool:
         self._source = source
         derived = HKDF(SHA256(), 32, salt=None, info=f"yizhan pages of {source}".encode())
         self._cipher = AESGCM(derived.derive(secret.encode()))
+        self._planned: tuple[Window, str | None] | None = None
 
     def window(self, cursor: str | None) -> Window | None:
         """The window that was begun after `cursor`, if it still stands; else all is dropped."""
@@ -67,28 +68,38 @@ class Spool:
             return None
         return Window(**begun["window"])
 
-    def begin(self, window: Window, cursor: str | None) -> None:
-        """Start with an empty folder."""
-        self.drop()
-        self._folder.mkdir(parents=True, mode=0o700)
-        begun = {"at": time.time(), "cursor": cursor, "window": asdict(window)}
-        self._seal(self._folder / "window", json.dumps(begun).encode())
+    def plan(self, window: Window, cursor: str | None) -> None:
+        """Keep the pages of this window from now on; the first one begins a fresh folder."""
+        self._planned = window, cursor
 
-    def pages(self) -> Iterator[Page]:
-        """The pages kept, from the first; they end where one is missing, torn or altered."""
+    def pages(self, window: Window) -> Iterator[Page]:
+        """The window's pages, from the first; they end where one is missing, torn or altered."""
+        said = None if self._planned else self._opened(self._folder / "window")
+        if said is None or Window(**json.loads(said)["window"]) != window:
+            self.drop()
+            return
         number = 1
         while (said := self._opened(self._folder / f"{number:08d}")) is not None:
             yield _unpacked(said)
             number += 1
 
     def keep(self, page: Page) -> None:
-        """Keep a page, if a window was begun."""
+        """Keep a page, if its window was planned here."""
+        if self._planned:
+            self._begin(*self._planned)
+            self._planned = None
         if self._folder.exists():
             self._seal(self._folder / f"{page.turn.page:08d}", _packed(page))
 
     def drop(self) -> None:
         """Forget everything."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _begin(self, window: Window, cursor: str | None) -> None:
+        self.drop()
+        self._folder.mkdir(parents=True, mode=0o700)
+        begun = {"at": time.time(), "cursor": cursor, "window": asdict(window)}
+        self._seal(self._folder / "window", json.dumps(begun).encode())
 
     def _seal(self, path: Path, content: bytes) -> None:
         nonce = os.urandom(12)

@@ -100,7 +100,7 @@ class Line:
         self.base = _base(manifest, settings, secrets)
         self._client = httpx.Client(
             timeout=settings.timeout_s,
-            verify=_trusted(manifest, settings, secrets),
+            verify=_trusted(manifest, settings, secrets, self.base),
             trust_env=False,
         )
 
@@ -145,7 +145,7 @@ class Line:
 
     def _exchanged(self, question: Question, signed: bool) -> Answer | None:
         """One exchange, redirects within the origin included; None when the line broke."""
-        url = urljoin(self.base + question.path, question.link or "")
+        url = self._joined(self.base + question.path, question.link or "")
         for _ in range(REDIRECTS + 1):
             if not same_origin(self.base, url):
                 raise self._manifest.wrong("an answer sends us to another host, where we do not go")
@@ -157,8 +157,14 @@ class Line:
             question = replace(question, query={})
         raise self._manifest.wrong(f"the API redirects more than {REDIRECTS} times")
 
+    def _joined(self, base: str, target: str) -> str:
+        try:
+            return urljoin(base, target)
+        except ValueError:
+            raise self._manifest.wrong("an answer names an address that is none") from None
+
     def _moved(self, question: Question, answer: Answer) -> str:
-        target = urljoin(answer.url, answer.headers.get("location", ""))
+        target = self._joined(answer.url, answer.headers.get("location", ""))
         if not same_origin(self.base, target):
             raise self._manifest.wrong(
                 f"the API answers {answer.status} and sends us to another host, where we do not go"
@@ -279,8 +285,12 @@ def _base(manifest: Manifest, settings: Wire, secrets: Mapping[str, str]) -> str
     return said.rstrip("/")
 
 
-def _trusted(manifest: Manifest, settings: Wire, secrets: Mapping[str, str]) -> ssl.SSLContext:
-    """The usual authorities and the manifest's own."""
+def _trusted(
+    manifest: Manifest, settings: Wire, secrets: Mapping[str, str], base: str
+) -> ssl.SSLContext:
+    """The usual authorities and the manifest's own; none at all where nothing is encrypted."""
+    if base.startswith("http:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context = httpx.create_ssl_context(trust_env=False)
     if settings.ca:
         try:

@@ -28,6 +28,8 @@ _CRON = re.compile(r"^\S+( \S+){4}$")
 
 SourceId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
 Ratio = Annotated[Decimal, Field(ge=0, le=1)]
+AnyFeed = Annotated[SqlSettings | FileSettings | HttpSettings, Field(discriminator="kind")]
+"""The settings of every kind of feed."""
 
 
 class Unit(Strict):
@@ -67,7 +69,7 @@ class Manifest(Strict):
     dataset: str
     owner: str
     contact: str | None = None
-    feed: Annotated[SqlSettings | FileSettings | HttpSettings, Field(discriminator="kind")]
+    feed: AnyFeed
     schedule: str
     expected: Expected | None = None
     system: SourceId | None = None

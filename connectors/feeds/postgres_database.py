@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # insufficient resources, operator intervention, system error; a lock that we did not wait for;
 # an object that another session uses.
 _TRANSIENT = ("08", "40", "53", "57", "58", "55P03", "55006")
+# Columns are looked up in the state that is held; whoever drops one meanwhile is faster than we.
+_NO_COLUMN = "42703"
 _STATE = re.compile(r"SQLSTATE:? ?([0-9A-Z]{5})")
 
 # https://www.postgresql.org/docs/18/libpq-connect.html: a link that is dead is noticed in minutes.
@@ -45,7 +47,12 @@ _LINK = {
     "tcp_user_timeout": "120000",
 }
 # The text of a value must not depend on what somebody has set for the role.
-_SESSION = {"DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "bytea_output": "hex"}
+_SESSION = {
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "iso_8601",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+}
 _FULL = re.compile(r"too many|remaining connection slots|53300|太多")
 
 
@@ -75,20 +82,21 @@ class PostgresDatabase:
             main.rollback()
             return rows
 
-    def hold(self, name: str) -> None:
+    def hold(self, name: str) -> bool:
         """A REPEATABLE READ transaction, its snapshot exported."""
         with self._holding, self._failures():
             if self._held == name:
-                return
+                return True
             main = self._main = self._main or self._connected()
             main.rollback()
             _do(main, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             [[snapshot]] = _rows(main, "SELECT pg_export_snapshot()")
             self._snapshot, self._held = str(snapshot), name
+            return False
 
     def stream(self, query: str) -> Iterator[pa.RecordBatch]:
         """Batches of some 16 MB, the driver's own size."""
-        with self._failures():
+        with self._failures(held=True):
             assert self._main is not None, "hold a state first"
             with self._main.cursor() as cursor:
                 cursor.execute(query)
@@ -98,7 +106,7 @@ class PostgresDatabase:
 
     def aside(self, query: str) -> list[Row]:
         """By the second connection, in the snapshot of the first."""
-        with self._asking, self._failures(aside=True):
+        with self._asking, self._failures(aside=True, held=True):
             second = self._second = self._second or self._connected()
             second.rollback()
             self._join(second)
@@ -157,13 +165,18 @@ class PostgresDatabase:
         return TransientFailure(f"{source}: the database does not answer (no link)")
 
     @contextmanager
-    def _failures(self, *, aside: bool = False) -> Iterator[None]:
+    def _failures(self, *, aside: bool = False, held: bool = False) -> Iterator[None]:
         """Sort what the driver raises; its text, which may repeat rows, goes no further."""
         try:
             yield
         except (Error, pa.ArrowException, OSError) as err:
             self._closed("_second" if aside else "_main")
-            raise self._sorted(_state_of(err)) from None
+            state = _state_of(err)
+            if held and state == _NO_COLUMN:
+                raise TransientFailure(
+                    f"{self._manifest.source}: a table was changed while we began to read ({state})"
+                ) from None
+            raise self._sorted(state) from None
 
     def _sorted(self, state: str | None) -> TransientFailure | PermanentFailure:
         source = self._manifest.source

@@ -108,6 +108,7 @@ class ExchangeFeed:
 
     def close(self) -> None:
         """Close the connections."""
+        self._count.close()
         self._line.close()
 
     def _reading(self, window: Window) -> Reading:

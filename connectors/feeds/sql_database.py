@@ -30,8 +30,8 @@ class Database(Protocol):
     def ask(self, query: str) -> list[Row]:
         """A small question in a transaction of its own; lets go of what is held."""
 
-    def hold(self, name: str) -> None:
-        """Keep one state of the database under `name`; nothing happens when it is kept already."""
+    def hold(self, name: str) -> bool:
+        """Keep one state of the database under `name`; whether it was kept already."""
 
     def stream(self, query: str) -> Iterator[pa.RecordBatch]:
         """The answer as text columns, in the state that is held. One at a time."""

@@ -10,6 +10,8 @@ from pydantic import StringConstraints
 from connectors.feeds.feed_settings import SAME, EnvName, Every, FeedSettings, Operations, interval
 
 Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[^\\\x00]+$")]
+"""A table (with its schema before a dot) or a column, as the database writes it."""
 LookBack = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d*[smhd]?)$")]
 DialectName = Literal["postgresql", "mysql", "oracle", "dameng", "sqlite", "plain"]
 
@@ -26,7 +28,7 @@ class SqlSource(FeedSettings):
     driver: Module = "postgresql"
     dialect: DialectName | None = None
     statement_timeout: Every = "30m"
-    role: str | None = None
+    role: Name | None = None
 
     @property
     def time_limit(self) -> timedelta:
@@ -41,10 +43,10 @@ class SqlChanges(SqlSource):
 
     kind: Literal["sql_changes"]
     driver: Literal["postgresql"] = "postgresql"
-    table: str
-    log: str
-    sequence: str
-    operation: str
+    table: Name
+    log: Name
+    sequence: Name
+    operation: Name
     operations: Operations = SAME
 
 
@@ -58,8 +60,8 @@ class SqlCursor(SqlSource):
     opened_by: ClassVar[str] = "connectors.feeds.sql_cursor:CursorFeed"
 
     kind: Literal["sql_cursor"]
-    table: str
-    cursor: str
+    table: Name
+    cursor: Name
     look_back: LookBack = "10m"
 
 
@@ -73,8 +75,20 @@ class SqlSnapshot(SqlSource):
     opened_by: ClassVar[str] = "connectors.feeds.sql_snapshot:SnapshotFeed"
 
     kind: Literal["sql_snapshot"]
-    table: str
-    fingerprint: Literal["rows", "checksum"] | tuple[str, ...] | None = None
+    table: Name
+    fingerprint: Literal["rows", "checksum"] | tuple[Name, ...] | None = None
 
 
-SqlSettings = SqlChanges | SqlCursor | SqlSnapshot
+class PostgresReplication(SqlSource):
+    """A PostgreSQL table read whole once, then its changes from a logical replication slot."""
+
+    opened_by: ClassVar[str] = "connectors.feeds.postgres_replication:ReplicationFeed"
+
+    kind: Literal["postgres_replication"]
+    driver: Literal["postgresql"] = "postgresql"
+    table: Name
+    publication: Name
+    slot: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,50}$")] | None = None
+
+
+SqlSettings = SqlChanges | SqlCursor | SqlSnapshot | PostgresReplication

@@ -62,7 +62,7 @@ class SqlTable:
         shown = self.columns(part.table)
         if part.like is not None:
             shown = self._in_order(shown, self.columns(part.like))
-        fields = _fields(shown)
+        fields = fields_of(shown)
         for batch in self._database.stream(self._select(part, shown)):
             marks = list(batch.schema)[len(fields) :]
             yield pa.RecordBatch.from_arrays(batch.columns, schema=pa.schema([*fields, *marks]))
@@ -113,7 +113,7 @@ class SqlTable:
         rows, taken = self._database.stream(query), list[pa.RecordBatch]()
         while sum(batch.num_rows for batch in taken) < limit and (batch := next(rows, None)):
             taken.append(batch)
-        schema = pa.schema(_fields(columns))
+        schema = pa.schema(fields_of(columns))
         renamed = [pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in taken]
         return pa.Table.from_batches(renamed, schema=schema).slice(0, limit)
 
@@ -153,7 +153,8 @@ class SqlTable:
         return self._dialect.sums(said, self._rows(part)) if len(said) == len(cells) else None
 
 
-def _fields(columns: Columns) -> list[pa.Field]:
+def fields_of(columns: Columns) -> list[pa.Field]:
+    """Text fields, each with the type that the source declares."""
     return [
         pa.field(name, pa.string(), metadata={SOURCE_TYPE: kind.encode()})
         for name, kind in columns.items()

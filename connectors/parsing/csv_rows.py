@@ -20,7 +20,7 @@ from connectors.parsing.names import check_names
 from connectors.parsing.spec import MEGABYTE, Rows, Spec
 from connectors.parsing.text import Text
 
-BLOCK = 8 * MEGABYTE
+BLOCK = 2 * MEGABYTE  # pyarrow reads up to 32 of them ahead
 _LONGEST_CELL = MEGABYTE
 _REST = "\0rest"  # the column behind a delimiter at the end of every line
 

@@ -93,7 +93,8 @@ class Text(io.RawIOBase):
         try:
             return self._decoder.decode(chunk, final=not chunk).encode()
         except UnicodeDecodeError as err:
-            raise Fault("wrong-encoding", line=self._line(chunk, err.start)) from None
+            # err.object begins with what the chunk before left of a letter.
+            raise Fault("wrong-encoding", line=self._line(err.object, err.start)) from None
 
     def _unmarked(self, chunk: bytes) -> bytes:
         if self._foreign and chunk.startswith(_MARKS[_UTF8]):

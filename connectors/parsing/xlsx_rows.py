@@ -143,7 +143,7 @@ def _shaped(table: pa.RecordBatch, width: int) -> pa.RecordBatch:
 
 
 def _batches(table: pa.RecordBatch, names: list[str], errors: Any) -> Iterator[pa.RecordBatch]:
-    columns = [_dates(column.cast(pa.string())) for column in table.columns]
+    columns = [_dates(_absent(column.cast(pa.string()))) for column in table.columns]
     for at, cells in _error_cells(errors, len(columns)).items():
         columns[at] = _put(columns[at], cells)
     batch = pa.RecordBatch.from_arrays(columns, names=names)
@@ -153,6 +153,11 @@ def _batches(table: pa.RecordBatch, names: list[str], errors: Any) -> Iterator[p
     batch = batch.filter(present)
     for start in range(0, batch.num_rows, _ROWS):
         yield batch.slice(start, _ROWS)
+
+
+def _absent(column: pa.Array) -> pa.Array:
+    """A text without a letter looks like an empty cell, and is one."""
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
 
 
 def _dates(column: pa.Array) -> pa.Array:

@@ -12,14 +12,17 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from connectors.testkit import city as testkit
-from connectors.testkit.city import Access, City, Truth
+from connectors.testkit import gateway
+from connectors.testkit.city import Access, City, Truth, cloud, desks
 from exchange import ports, probes
 from exchange.postgres import Cluster
 from exchange.processes import postgres_service
 from exchange.settings import remembered_ports, secret_text
 from exchange.supervisor import Service, Supervisor
 
-DATABASE = "police"
+POLICE, CLOUD = "police", "government_cloud"
+"""Two databases of one server, which the police run for the city."""
+
 FIRST_DAY = date(2026, 11, 22)
 
 
@@ -45,33 +48,49 @@ def open_departments(supervisor: Supervisor, city: City | None) -> Departments:
     folder.mkdir(mode=0o700, exist_ok=True)
     police_dsn = _start_police(supervisor, folder)
     port = ports.claim(supervisor.home, "real-estate")
+    gateway_port = ports.claim(supervisor.home, "platform")
     if city is not None:
-        city.truth.write(folder / "truth.json")
-        testkit.population.load(police_dsn, city.residents, reader_password=_reader(folder))
-        testkit.registry.drop_whole(folder / "drop", FIRST_DAY, city.registrations)
-        testkit.open_registry(folder / "real-estate", city)
-        testkit.desks.hand_out(folder / "desks", FIRST_DAY, city.tables)
-    supervisor.start(_estate(port, folder / "real-estate"))
+        _fill(folder, city, police_dsn, _dsn(folder, supervisor.home, CLOUD))
+    supervisor.start(
+        _estate(port, folder / "real-estate"), _platform(gateway_port, folder / "platform")
+    )
     return found(supervisor.home)
+
+
+def _fill(folder: Path, city: City, police_dsn: str, cloud_dsn: str) -> None:
+    """Give every department what it holds."""
+    reader = _reader(folder)
+    city.truth.write(folder / "truth.json")
+    testkit.population.load(police_dsn, city.residents, reader_password=reader)
+    desks.load_addresses(police_dsn, city.tables, reader_password=reader)
+    desks.fill_cloud(cloud_dsn, city.tables, reader_password=reader)
+    desks.open_platform(folder / "platform", city.tables)
+    testkit.registry.drop_whole(folder / "drop", FIRST_DAY, city.registrations)
+    desks.hand_out(folder / "desks", FIRST_DAY, city.tables)
+    testkit.open_registry(folder / "real-estate", city)
 
 
 def found(home: Path) -> Departments:
     """The departments of a home that were opened before. Reads only."""
     folder = home / "departments"
     known = remembered_ports(home)
-    police = _police_dsn(folder, known["police"])
+    police = _dsn(folder, home, POLICE)
     estate_url = f"http://127.0.0.1:{known['real-estate']}"
     access = Access.read(folder / "real-estate")
-    reader = psycopg.conninfo.make_conninfo(
-        police, user=testkit.population.READER, password=_reader(folder)
-    )
-    environment = testkit.environment(
-        residents_dsn=reader,
-        registrations=folder / "drop",
-        estate_url=estate_url,
-        access=access,
-        drops=folder / "desks",
-    )
+    environment = {
+        **testkit.environment(
+            residents_dsn=_read_only(police, testkit.population.READER, folder),
+            registrations=folder / "drop",
+            estate_url=estate_url,
+            access=access,
+        ),
+        **desks.environment(
+            drops=folder / "desks",
+            cloud_dsn=_read_only(_dsn(folder, home, CLOUD), cloud.READER, folder),
+            platform_url=f"http://127.0.0.1:{known['platform']}",
+            platform=gateway.Access.read(folder / "platform"),
+        ),
+    }
     return Departments(folder, police, estate_url, access, environment)
 
 
@@ -96,15 +115,21 @@ def _start_police(supervisor: Supervisor, folder: Path) -> str:
     cluster.prepare(password)
     supervisor.start(postgres_service("police", cluster, password))
     with cluster.connect(password) as admin:
-        found = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
-        if found.fetchone() is None:
-            admin.execute(SQL("CREATE DATABASE {}").format(Identifier(DATABASE)))
-    return _police_dsn(folder, port)
+        for name in (POLICE, CLOUD):
+            found = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
+            if found.fetchone() is None:
+                admin.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    return _dsn(folder, supervisor.home, POLICE)
 
 
-def _police_dsn(folder: Path, port: int) -> str:
+def _dsn(folder: Path, home: Path, database: str) -> str:
     password = secret_text(folder, "police.password")
-    return f"postgresql://postgres:{password}@127.0.0.1:{port}/{DATABASE}"
+    port = remembered_ports(home)["police"]
+    return f"postgresql://postgres:{password}@127.0.0.1:{port}/{database}"
+
+
+def _read_only(dsn: str, role: str, folder: Path) -> str:
+    return psycopg.conninfo.make_conninfo(dsn, user=role, password=_reader(folder))
 
 
 def _reader(folder: Path) -> str:
@@ -115,5 +140,13 @@ def _estate(port: int, folder: Path) -> Service:
     return Service(
         "real-estate",
         testkit.estate_argv(port, folder),
+        healthy=probes.http(f"http://127.0.0.1:{port}/health"),
+    )
+
+
+def _platform(port: int, folder: Path) -> Service:
+    return Service(
+        "exchange-platform",
+        gateway.gateway_argv(port, folder),
         healthy=probes.http(f"http://127.0.0.1:{port}/health"),
     )

@@ -110,10 +110,16 @@ def acknowledge(settings: Settings, alert: int, *, by: str) -> Alert:
         return found[0]
 
 
+def longest_wait(manifest: Manifest) -> timedelta:
+    """How long a source may publish nothing: as its manifest expects, or its contract promises."""
+    if manifest.expected:
+        return manifest.expected.interval
+    return contract_of(manifest.dataset).freshness
+
+
 def missing(manifest: Manifest, last: datetime, at: datetime) -> str | None:
     """Say what did not come in time, given when something last did."""
-    promised = contract_of(manifest.dataset).freshness
-    longest = manifest.expected.interval if manifest.expected else promised
+    longest = longest_wait(manifest)
     if at - last <= longest:
         return None
     return f"no batch for {_spoken(at - last)}; {manifest.owner} owes one every {_spoken(longest)}"

@@ -29,6 +29,10 @@ HOMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "uscc": ("legal_entity_registration", "uscc"),
     }
 )
+HEARD = """
+CREATE TEMPORARY TABLE IF NOT EXISTS heard (kind text, alias text, subject text, rule text)
+ON COMMIT DROP
+"""
 CLAIM_BY_BATCH = "former-number"  # the study under which doubtful claims are proposed
 
 
@@ -43,24 +47,44 @@ def keep(
     """Remember what `source` says in `batch`; how many of its aliases were new.
 
     The rule is read off the number unless the caller knows it. Saying it again changes nothing.
+    From here to the end of the transaction nobody else can keep aliases or decide about them, so a
+    long one calls `hear` on its way and `keep_heard` before it ends.
     """
+    hear(conn, aliases, rule)
+    return keep_heard(conn, source, batch)
+
+
+def hear(conn: psycopg.Connection, aliases: Iterable[Alias], rule: str | None = None) -> None:
+    """Put aliases by, in the caller's transaction, for `keep_heard`; nobody is kept waiting."""
     claims = {(kind, spelled(alias), subject) for kind, alias, subject in aliases}
-    told = sorted(claim for claim in claims if claim[1] and claim[1] != claim[2])
-    doubted = _at_home(conn, told)
-    review.propose(conn, CLAIM_BY_BATCH, (_doubt(claim, source) for claim in doubted))
-    rows = [(*claim, rule or _rule(claim)) for claim in told if claim not in doubted]
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[]] * 4
-    return conn.execute(
+    told = [(*claim, rule or _rule(claim)) for claim in claims if claim[1] not in ("", claim[2])]
+    if not told:
+        return
+    conn.execute(HEARD)
+    conn.execute(
+        "INSERT INTO pg_temp.heard SELECT * FROM"
+        " unnest(%s::text[], %s::text[], %s::text[], %s::text[])",
+        [list(column) for column in zip(*told, strict=True)],
+    )
+
+
+def keep_heard(conn: psycopg.Connection, source: str, batch: int | None = None) -> int:
+    """Keep what was heard in this transaction; how many of the aliases were new."""
+    if not _any_heard(conn):
+        return 0
+    for kind, (table, column) in HOMES.items():
+        review.propose(conn, CLAIM_BY_BATCH, _doubted(conn, kind, table, column, source))
+    kept = conn.execute(
         "INSERT INTO library.alias (kind, alias, subject, rule, source, batch)"
-        " SELECT claim.*, %s, %s"
-        " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])"
-        "   AS claim (kind, alias, subject, rule)"
-        " WHERE NOT EXISTS (SELECT FROM library.alias a WHERE a.ended_by IS NOT NULL"
-        "   AND (a.kind, a.alias, a.subject) = (claim.kind, claim.alias, claim.subject)"
-        "   AND a.decision IS NULL)"
+        " SELECT DISTINCT h.*, %(source)s, %(batch)s::bigint FROM pg_temp.heard h"
+        " WHERE NOT EXISTS (SELECT FROM library.alias a"
+        "   WHERE (a.kind, a.alias, a.subject) = (h.kind, h.alias, h.subject)"
+        "   AND a.ended_by IS NOT NULL AND a.decision IS NULL)"
         " ON CONFLICT DO NOTHING",
-        (source, batch, *columns),
+        {"source": source, "batch": batch},
     ).rowcount
+    conn.execute("DROP TABLE pg_temp.heard")
+    return kept
 
 
 def subjects(conn: psycopg.Connection, kind: str, alias: str) -> list[str]:
@@ -79,26 +103,19 @@ def _rule(claim: Alias) -> str:
     return "fifteen-digits" if fifteen else "former-number"
 
 
-def _at_home(conn: psycopg.Connection, claims: list[Alias]) -> frozenset[Alias]:
-    """Claims about numbers that have a row of their own."""
-    return frozenset(
-        claim
-        for kind, (table, column) in HOMES.items()
-        for claim in _held(conn, table, column, [each for each in claims if each[0] == kind])
-    )
+def _any_heard(conn: psycopg.Connection) -> bool:
+    ((heard,),) = conn.execute("SELECT to_regclass('pg_temp.heard') IS NOT NULL").fetchall()
+    return bool(heard)
 
 
-def _held(
-    conn: psycopg.Connection, table: str, column: str, claims: list[Alias]
-) -> Iterable[Alias]:
-    statement = SQL("SELECT {column} FROM {table} WHERE {column} = ANY(%s)").format(
-        column=Identifier(column), table=Identifier("library", table)
-    )
-    asked = sorted({alias for _, alias, subject in claims if len(alias) == len(subject)})
-    held = {row[0] for row in conn.execute(statement, (asked,))} if asked else set()
-    return (claim for claim in claims if claim[1] in held)
-
-
-def _doubt(claim: Alias, source: str) -> Pair:
-    kind, alias, subject = claim
-    return Pair(kind, alias, subject, 0.5, {"claimed by": source, "number": "has a row of its own"})
+def _doubted(
+    conn: psycopg.Connection, kind: str, table: str, column: str, source: str
+) -> list[Pair]:
+    """Claims about numbers that have a row of their own; they are heard no longer."""
+    statement = SQL(
+        "DELETE FROM pg_temp.heard h USING {table} home"
+        " WHERE h.kind = {kind} AND length(h.alias) = length(h.subject)"
+        " AND home.{column} = h.alias RETURNING h.alias, h.subject"
+    ).format(table=Identifier("library", table), column=Identifier(column), kind=kind)
+    why = {"claimed by": source, "number": "has a row of its own"}
+    return [Pair(kind, alias, subject, 0.5, why) for alias, subject in conn.execute(statement)]

@@ -32,6 +32,7 @@ from exchange.libraries import (
     guards,
     keys,
     landing,
+    mended,
     merge,
     quality,
     quarantine,
@@ -181,6 +182,7 @@ def _merged(job: Load, check: Check, table: str) -> Batch:
     _refuse(job, guards.too_many_quarantined(job.manifest.guards, counts))
     if job.fresh:
         tables.finish(conn, contract, table)
+    _mended(job, table)
     move = _move(job, table)
     batches.lock(conn, batch)
     at = merge.hold(conn, contract)
@@ -242,6 +244,16 @@ def _gone(contract: Contract, gone: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.lit(Fate.GONE.value).alias(FATE))
 
 
+def _mended(job: Load, table: str) -> None:
+    """Let what came settle what was refused before, and what was repaired stand."""
+    if job.fresh or job.again:
+        return
+    given = (job.conn, job.settings, job.contract)
+    mended.superseded(*given, job.manifest, job.batch, named(table))
+    if job.closing:
+        mended.protect(*given, job.batch, named(table))
+
+
 def _move(job: Load, table: str) -> merge.Merge:
     return merge.Merge(
         job.contract,
@@ -298,6 +310,7 @@ def _published(job: Load, counts: Mapping[str, Any], at: datetime) -> Batch:
     batch = batches.save(
         conn, job.batch.moved(State.PUBLISHED, counts=counts, held=(), published_at=at)
     )
+    mended.settle(conn, batch.id)
     quality.score(conn, batch, counts)
     return batch
 

@@ -7,23 +7,25 @@ where a source has no open items. Keys are compared by a digest under a key outs
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
 import orjson
+import polars as pl
 import psycopg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg.sql import SQL, Composed, Identifier
 
 from connectors.feeds import Manifest
-from exchange.libraries import quarantine
+from exchange.libraries import keys, quarantine
 from exchange.libraries.batches import Batch, BatchId
-from exchange.libraries.row_keys import Key, keys_of
 from exchange.libraries.tables import columns, listed
+from exchange.libraries.values import ROW
 from exchange.settings import Settings
 from schemas.contract import Contract
 
+Key = tuple[str, ...]
 T = TypeVar("T")
 _DIGEST = 16
 _AT_ONCE = 10_000
@@ -55,14 +57,14 @@ def superseded(
     """Settle open items whose key the source sent again; how many. Call it after `add`.
 
     In good order: the item is repaired. Removed: it is gone. Wrong in another way: the new item
-    takes over the day on which the old one was first seen.
+    takes over the day on which the old one was first seen. Of a snapshot only the last is asked:
+    what it does not send any more, `quarantine.carry` knows.
     """
     _name(conn, settings, contract, manifest, batch.source)
     values = {"source": batch.source, "batch": batch.id}
     conn.execute(_STILL_WRONG, values)
     settled = conn.execute(_WRONG_OTHERWISE, values).rowcount
-    row = conn.execute(_ANY_NAMED, values).fetchone()
-    if row is None or not row[0]:
+    if batch.mode == "snapshot" or conn.execute(_ANY_NAMED, values).fetchone() != (True,):
         return settled
     for some in _chunks(_came(conn, settings, contract, stage)):
         digests, fates = zip(*some, strict=True)
@@ -77,39 +79,45 @@ def protect(
     contract: Contract,
     batch: Batch,
     stage: Identifier,
-    wrong: Iterable[bytes],
 ) -> int:
     """Stage as KEPT what a repair brought in while the source still sends the wrong row.
 
-    `wrong` are the digests of the snapshot's bad rows. Without this a snapshot that is merged whole
-    would delete the repaired row, whose key the source never sent. How many keys were kept.
+    Without this a snapshot that is merged whole would delete the repaired row, whose key the source
+    never sent. Call it after `add`, which notes what came again; how many keys were kept.
     """
-    keys = _brought_in(conn, settings, batch.source, list(wrong))
-    if not keys:
+    kept = _brought_in(conn, settings, batch)
+    if not kept:
         return 0
-    parts = {f"part{place}": list(part) for place, part in enumerate(zip(*keys, strict=True))}
+    parts = {f"part{place}": list(part) for place, part in enumerate(zip(*kept, strict=True))}
     return conn.execute(_kept(contract, stage), parts).rowcount
+
+
+def keys_of(
+    rows: Sequence[Mapping[str, object]], contract: Contract, manifest: Manifest
+) -> list[Key | None]:
+    """The key of each raw row as the library spells it, its parts as text; None without one."""
+    texts = dict.fromkeys(manifest.source_columns, pl.String())
+    raw = pl.DataFrame([{name: row.get(name) for name in texts} for row in rows], schema=texts)
+    found = keys.normalised(raw.with_row_index(ROW), contract, manifest)
+    return [None if None in key else key for key in found.cast(pl.String).iter_rows()]
 
 
 def _name(
     conn: psycopg.Connection, settings: Settings, contract: Contract, manifest: Manifest, of: str
 ) -> None:
     """Give the open items that have none yet the digest of their key; empty where they have no."""
-    cursor = conn.execute(
-        "SELECT batch, row_number, reasons, sealed_row, state, first_seen FROM library.quarantine"
-        " WHERE source = %s AND state = 'open' AND key_digest IS NULL",
-        (of,),
-    )
-    for items in _chunks(quarantine.opened(settings, cursor)):
-        keys = keys_of([item.row for item in items], contract, manifest)
-        named = [digest(settings, key) if key else b"" for key in keys]
-        places = [[item.batch for item in items], [item.row_number for item in items]]
-        conn.execute(
-            "UPDATE library.quarantine q SET key_digest = n.named"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS n (batch, number, named)"
-            " WHERE q.batch = n.batch AND q.row_number = n.number",
-            (*places, named),
+    with conn.cursor("unnamed_items") as cursor:
+        cursor.itersize = _AT_ONCE
+        cursor.execute(
+            "SELECT batch, row_number, reasons, sealed_row, state, first_seen"
+            " FROM library.quarantine WHERE source = %s AND state = 'open' AND key_digest IS NULL",
+            (of,),
         )
+        for items in _chunks(quarantine.opened(settings, cursor)):
+            found = keys_of([item.row for item in items], contract, manifest)
+            named = [digest(settings, key) if key else b"" for key in found]
+            places = [[item.batch for item in items], [item.row_number for item in items]]
+            conn.execute(_NAMED, (*places, named))
 
 
 def _came(
@@ -128,14 +136,12 @@ def _came(
             yield digest(settings, key), fate
 
 
-def _brought_in(
-    conn: psycopg.Connection, settings: Settings, source: str, wrong: list[bytes]
-) -> list[Key]:
+def _brought_in(conn: psycopg.Connection, settings: Settings, batch: Batch) -> list[Key]:
     cipher = AESGCM(settings.secret(quarantine.KEY))
     rows = conn.execute(
-        "SELECT batch, row_number, repair_key FROM library.quarantine WHERE source = %s"
-        " AND state = 'repaired' AND digest = ANY(%s) AND repair_key IS NOT NULL",
-        (source, wrong),
+        "SELECT batch, row_number, repair_key FROM library.quarantine"
+        " WHERE last_batch = %s AND batch <> %s AND state = 'repaired' AND repair_key IS NOT NULL",
+        (batch.id, batch.id),
     )
     opened = (orjson.loads(quarantine.unseal(cipher, *row)) for row in rows)
     return sorted({tuple(key) for key in opened})
@@ -167,6 +173,11 @@ def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:
         yield some
 
 
+_NAMED = """
+UPDATE library.quarantine q SET key_digest = n.named
+  FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS n (batch, number, named)
+ WHERE q.batch = n.batch AND q.row_number = n.number
+"""
 _REFUSED = """
 WITH refused AS (
     UPDATE library.quarantine q
@@ -191,7 +202,7 @@ UPDATE library.quarantine q SET state = 'repaired', settled_at = now(), settled_
 # Items of before whose key is wrong again in this batch, open or gone a moment ago by a snapshot.
 _STILL_WRONG = """
 WITH old AS (SELECT key_digest, min(first_seen) AS first_seen FROM library.quarantine
-              WHERE source = %(source)s AND batch <> %(batch)s AND key_digest <> ''
+              WHERE source = %(source)s AND batch < %(batch)s AND key_digest <> ''
                 AND (state = 'open' OR state = 'gone' AND settled_batch = %(batch)s)
               GROUP BY key_digest)
 UPDATE library.quarantine new SET first_seen = least(new.first_seen, old.first_seen)
@@ -200,7 +211,7 @@ UPDATE library.quarantine new SET first_seen = least(new.first_seen, old.first_s
 """
 _WRONG_OTHERWISE = """
 UPDATE library.quarantine old SET state = 'gone', settled_at = now(), settled_batch = %(batch)s
- WHERE old.source = %(source)s AND old.state = 'open' AND old.batch <> %(batch)s
+ WHERE old.source = %(source)s AND old.state = 'open' AND old.batch < %(batch)s
    AND old.last_batch <> %(batch)s AND old.key_digest <> ''
    AND EXISTS (SELECT FROM library.quarantine new
                 WHERE new.source = old.source AND new.batch = %(batch)s AND new.state = 'open'
@@ -208,7 +219,7 @@ UPDATE library.quarantine old SET state = 'gone', settled_at = now(), settled_ba
 """
 _ANY_NAMED = """
 SELECT EXISTS (SELECT FROM library.quarantine WHERE source = %(source)s AND state = 'open'
-                  AND batch <> %(batch)s AND last_batch <> %(batch)s AND key_digest <> '')
+                  AND batch < %(batch)s AND last_batch <> %(batch)s AND key_digest <> '')
 """
 _CAME_AGAIN = """
 UPDATE library.quarantine q
@@ -216,5 +227,5 @@ UPDATE library.quarantine q
        settled_at = now(), settled_batch = %(batch)s
   FROM unnest(%(digests)s::bytea[], %(fates)s::text[]) AS c (digest, fate)
  WHERE q.source = %(source)s AND q.state = 'open' AND q.key_digest = c.digest
-   AND q.batch <> %(batch)s AND q.last_batch <> %(batch)s
+   AND q.batch < %(batch)s AND q.last_batch <> %(batch)s
 """

@@ -283,5 +283,6 @@ _OF_BATCH = SQL("""
     SELECT i.batch, i.row_number FROM library.quarantine i JOIN library.batch b
         ON i.source = b.source AND i.batch < b.id
      WHERE b.id = %(batch)s AND b.mode = 'snapshot' AND b.state = 'published'
-       AND (i.settled_at IS NULL OR i.settled_at > b.published_at))
+       AND (i.settled_batch > b.id
+            OR i.settled_batch IS NULL AND coalesce(i.settled_at > b.published_at, true)))
 """)

@@ -128,8 +128,7 @@ def _judge_staged(
 
 def _count(counts: dict[str, int], link: _Link, broken: int) -> None:
     if broken:
-        name = f"{link.field.name}:reference"
-        counts[name] = counts.get(name, 0) + broken
+        counts[link.field.name] = counts.get(link.field.name, 0) + broken
 
 
 def _mend(conn: psycopg.Connection, link: _Link, stage: Identifier) -> None:
@@ -222,7 +221,8 @@ def _insertion(
 def _forget(contract: Contract, stage: Identifier) -> Composed:
     return SQL(
         "DELETE FROM library.broken_reference b USING {} s"
-        " WHERE b.dataset = %(dataset)s AND b.field = %(field)s AND b.row_key = {}"
+        " WHERE b.dataset = %(dataset)s AND b.field = %(field)s AND s._fate <> 'K'"
+        " AND b.row_key = {}"
     ).format(stage, _key(contract, "s"))
 
 

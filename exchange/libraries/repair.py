@@ -31,7 +31,7 @@ from exchange.libraries import batches, journey, landing, mended, quarantine
 from exchange.libraries.batches import REPAIR, Batch, BatchId, Held, State, running
 from exchange.libraries.check import REASONS, check
 from exchange.libraries.journey import Outcome
-from exchange.libraries.row_keys import Key, keys_of
+from exchange.libraries.mended import Key, keys_of
 from exchange.libraries.tables import columns, history_table, named
 from exchange.libraries.values import ROW
 from exchange.settings import Settings

@@ -27,7 +27,7 @@ def expected() -> set[str]:
     return {
         *(f"collect__{each.source.replace('-', '_')}" for each in load_manifests(SOURCES)),
         *(f"build__{each.table}" for each in all_contracts() if each.kind == "thematic"),
-        *("audit", "issue", "replay", "sweep"),
+        *("alerts", "audit", "issue", "replay", "sweep"),
     }
 
 

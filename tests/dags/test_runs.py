@@ -40,7 +40,7 @@ class TestRuns:
     ) -> None:
         """Sources are loaded, datasets built; the audit agrees, a replay changes nothing."""
         monkeypatch.setenv("YIZHAN_ISSUE_LIMIT", "0")  # sealing needs the signer; the demo has one
-        order = [*sources_by_parents(), "sweep", "issue", "audit", "replay"]
+        order = [*sources_by_parents(), "sweep", "issue", "audit", "replay", "alerts"]
 
         ran = {name: states(_test(bag.dags[name])) for name in order}
 

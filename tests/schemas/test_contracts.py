@@ -213,9 +213,26 @@ class TestContractThatContradictsItself:
             (lambda d: _custom(_property(d, "sex"), "identifier", "tattoo"), "identifier kind"),
             (lambda d: _custom(_property(d, "sex"), "shareclass", "open"), "not well formed"),
             (lambda d: d["schema"][0]["quality"][0].update(severity="grave"), "severity"),
+            (lambda d: d["schema"][0]["quality"][0].update(dimension="beauty"), "dimension"),
+            (lambda d: d["schema"][0]["quality"][1].update(name="death-after-birth"), "one name"),
+            (lambda d: _property(d, "name").update(logicalTypeOptions={"pattern": "x"}), "pattern"),
+            (lambda d: _property(d, "name").update(logicalTypeOptions={"minimum": 1}), "minimum"),
+            (lambda d: _property(d, "deceased").update(logicalTypeOptions={"maxLength": 1}), "len"),
+            (
+                lambda d: _property(d, "name").update(
+                    logicalTypeOptions={"minLength": 9, "maxLength": 3}
+                ),
+                "least length",
+            ),
+            (
+                lambda d: _property(d, "name")["customProperties"].append(
+                    {"property": "shortName", "value": "XM"}
+                ),
+                "shortName is there twice",
+            ),
         ],
     )
     def test_is_refused(self, altered: Any, change: Any, message: str) -> None:
-        """A contract that cannot be kept does not load, and says why."""
-        with pytest.raises(Invalid, match=message):
+        """A contract that cannot be kept does not load, and says in which file, and why."""
+        with pytest.raises(Invalid, match=rf"resident\.yaml: .*{message}"):
             altered(change)

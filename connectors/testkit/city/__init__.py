@@ -5,7 +5,7 @@
     registry.drop_whole(folder, day, …)           the market regulator: a drop folder
     open_registry(folder, city); estate_argv(…)   the land registry: an HTTP API, its own process
     transfer(base_url, clerk_token, …)            a house is sold there
-    desks.hand_out(folder, day, city)             the other departments: drop folders
+    desks.hand_out(…), fill_cloud(…), …           the other departments
     environment(…)                                what the manifests in SOURCES ask for
 
 No person, number, address or company in it is a real one.
@@ -38,14 +38,13 @@ __all__ = [
 
 
 def environment(
-    *, residents_dsn: str, registrations: Path, estate_url: str, access: Access, drops: Path
+    *, residents_dsn: str, registrations: Path, estate_url: str, access: Access
 ) -> dict[str, str]:
-    """The variables that the manifests name, for whoever collects."""
+    """The variables that the manifests of the story's departments name, for whoever collects."""
     return {
         "YIZHAN_SOURCE_RESIDENTS_DSN": residents_dsn,
         "YIZHAN_SOURCE_REGISTRATIONS_FOLDER": str(registrations),
         "YIZHAN_SOURCE_ESTATE_URL": estate_url,
         "YIZHAN_SOURCE_ESTATE_CLIENT": access.client_id,
         "YIZHAN_SOURCE_ESTATE_SECRET": access.client_secret,
-        **desks.environment(drops),
     }

@@ -15,12 +15,19 @@ from schemas.errors import Invalid, Refused, Unavailable
 
 
 def open_registry(folder: Path, city: City) -> Access:
-    """Fill the registry's database in `folder` with the city's units and rights.
+    """Fill the registry's database in `folder` with the city's land, units and rights.
 
     Its secrets are made at the first opening and stay the same.
     """
     folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-    Store(folder).fill(city.units, city.rights)
+    Store(folder).fill(
+        {
+            "units": city.units,
+            "rights": city.rights,
+            "parcels": city.tables["space.parcel"].as_rows(),
+            "buildings": city.tables["space.building"].as_rows(),
+        }
+    )
     try:
         return Access.read(folder)
     except FileNotFoundError:

@@ -6,6 +6,7 @@
     GET  /v1/{units|rights}/position             the number of the last change
     GET  /v1/{units|rights}?since=&until=        the first page; then ?cursor=…
     GET  /v1/{units|rights}/totals?since=&until= count and checksum of the same stretch
+    GET  /v2/{parcels|buildings}?page=&size=     numbered pages, each with a link to the next
     POST /clerk/v1/transfers                     a clerk enters a sale (own token)
     GET  /health
 
@@ -38,13 +39,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from connectors.testkit.city.estate_access import Access
-from connectors.testkit.city.estate_store import COLLECTIONS, Refused, Store, Stretch
+from connectors.testkit.city.estate_store import COLLECTIONS, LAND, Refused, Store, Stretch
 
 TOKEN_SECONDS = 300
 PAGES_IN_A_ROW = 5
 REST_SECONDS = 1
 BUSY_AT = 3
 BUSY_EVERY = 29
+LARGEST_PAGE = 2000
 
 
 @dataclass
@@ -91,6 +93,7 @@ class Desk:
                 Route("/v1/{collection}", self.page),
                 Route("/v1/{collection}/position", self.position),
                 Route("/v1/{collection}/totals", self.totals),
+                Route("/v2/{collection}", self.numbered),
                 Route("/clerk/v1/transfers", self.transfer, methods=["POST"]),
             ]
         )
@@ -129,6 +132,18 @@ class Desk:
         rows, last = await run_in_threadpool(self.store.page, stretch, after, size)
         following = None if last is None else self._cursor(stretch, last)
         return JSONResponse({"rows": rows, "next": following})
+
+    async def numbered(self, request: Request) -> Response:
+        """A page by its number; the Link header leads to the next (RFC 8288)."""
+        guest, collection = self._guest(request), _collection(request, LAND)
+        guest.take_page(self.clock())
+        page, size = _numbered(request)
+        rows, total = await run_in_threadpool(self.store.listed, collection, page, size)
+        said = {"total": total, "page": page, "list": rows}
+        if page * size >= total:
+            return JSONResponse(said)
+        following = f"</v2/{collection}?page={page + 1}&size={size}>; rel=next"
+        return JSONResponse(said, headers={"Link": following})
 
     async def totals(self, request: Request) -> Response:
         """Count and checksum of a stretch."""
@@ -188,11 +203,22 @@ def _bearer(request: Request) -> str:
     return request.headers.get("Authorization", "").removeprefix("Bearer ")
 
 
-def _collection(request: Request) -> str:
+def _collection(request: Request, known: tuple[str, ...] = COLLECTIONS) -> str:
     name = str(request.path_params["collection"])
-    if name not in COLLECTIONS:
+    if name not in known:
         raise HTTPException(404)
     return name
+
+
+def _numbered(request: Request) -> tuple[int, int]:
+    try:
+        asked = request.query_params
+        page, size = int(asked.get("page", 1)), int(asked.get("size", LARGEST_PAGE))
+    except ValueError:
+        raise HTTPException(400) from None
+    if page < 1 or not 1 <= size <= LARGEST_PAGE:
+        raise HTTPException(400)
+    return page, size
 
 
 def _sale(body: bytes) -> tuple[str, str, str, datetime]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,9 @@ from connectors.testkit.city import numbers, words
 from connectors.testkit.city.lots import Row
 
 COLLECTIONS = ("units", "rights")
+LAND = ("parcels", "buildings")
+"""What it keeps with every version, and what it only lists as it is."""
+
 _PAGES_IN_ALL = 12
 _LARGEST_PAGE = 20_000
 
@@ -28,6 +31,8 @@ _SCHEMA = (
     " replaced_by INTEGER)",
     "CREATE INDEX version_of_unit ON version (unit) WHERE replaced_by IS NULL",
     "CREATE INDEX version_of_collection ON version (collection, seq)",
+    "CREATE TABLE land (collection TEXT, row_no INTEGER, body TEXT NOT NULL,"
+    " PRIMARY KEY (collection, row_no))",
 )
 
 
@@ -54,7 +59,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "estate.sqlite"
 
-    def fill(self, units: Sequence[Row], rights: Sequence[Row]) -> None:
+    def fill(self, collections: Mapping[str, Sequence[Row]]) -> None:
         """Begin anew with these rows."""
         for end in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + end).unlink(missing_ok=True)
@@ -62,7 +67,7 @@ class Store:
         with self._writing() as db:
             for statement in _SCHEMA:
                 db.execute(statement)
-            rows = [("units", row) for row in units] + [("rights", row) for row in rights]
+            rows = [(name, row) for name in COLLECTIONS for row in collections[name]]
             db.executemany(
                 "INSERT INTO version VALUES (?, ?, ?, ?, 'I', ?, NULL)",
                 (
@@ -70,6 +75,9 @@ class Store:
                     for number, (collection, row) in enumerate(rows, start=1)
                 ),
             )
+            for name in LAND:
+                listed = ((name, at, _body(row)) for at, row in enumerate(collections[name]))
+                db.executemany("INSERT INTO land VALUES (?, ?, ?)", listed)
 
     def position(self, collection: str) -> int:
         """The number of the collection's last version."""
@@ -92,6 +100,18 @@ class Store:
         marked = stretch.since is not None
         rows = [_row(seq, op, body, marked) for seq, op, body in found[:size]]
         return rows, (int(found[size - 1][0]) if len(found) > size else None)
+
+    def listed(self, collection: str, page: int, size: int) -> tuple[list[Row], int]:
+        """A numbered page of land, and how many rows there are in all."""
+        with self._reading() as db:
+            total = db.execute("SELECT count(*) FROM land WHERE collection = ?", (collection,))
+            found = db.execute(
+                "SELECT body FROM land WHERE collection = ? AND row_no >= ?"
+                " ORDER BY row_no LIMIT ?",
+                (collection, (page - 1) * size, size),
+            )
+            rows = [json.loads(body) for (body,) in found]
+            return rows, int(total.fetchone()[0])
 
     def totals(self, stretch: Stretch) -> tuple[int, list[list[int]]]:
         """Count and 256 buckets of (count, sum) over the agreed columns, which are all we keep."""

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from connectors.testkit.city import credit, funds, ground, projects, tutoring
+from connectors.testkit.city import (
+    bodies,
+    credit,
+    funds,
+    ground,
+    projects,
+    tutoring,
+    vital,
+    welfare,
+)
 from connectors.testkit.city.entities import Registrations, register
 from connectors.testkit.city.lots import Row
 from connectors.testkit.city.parties import STRANGER
@@ -99,7 +108,17 @@ def _rest(
     built = projects.plan(_dice(seed, "projects"), people, entities, land)
     clean = tutors.licensed - judged.listed - {STRANGER}
     return _Rest(
-        [*land.tables, *judged.tables, insured.table, fund.table, tutors.table, *built.tables],
+        [
+            *vital.vital(_dice(seed, "vital"), people, population),
+            *welfare.welfare(_dice(seed, "welfare"), people, population, entities),
+            *bodies.bodies(_dice(seed, "bodies"), people, population),
+            *land.tables,
+            *judged.tables,
+            insured.table,
+            fund.table,
+            tutors.table,
+            *built.tables,
+        ],
         {
             "medical_insurance.entitlement": {
                 "rows": len(insured.enrolled),

@@ -62,18 +62,18 @@ def load(dsn: str, rows: Sequence[Row], *, reader_password: str) -> str:
             for row in rows:
                 copy.write_row(tuple(row.values()))
         conn.execute(_AFTER_LOAD)
-        _admit_reader(conn, reader_password)
+        admit_reader(conn, READER, "rkk", reader_password)
     return make_conninfo(dsn, user=READER, password=reader_password)
 
 
-def _admit_reader(conn: psycopg.Connection, password: str) -> None:
-    """A role that reads; made when there is none, its password set in any case."""
-    found = conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (READER,)).fetchone()
+def admit_reader(conn: psycopg.Connection, role: str, schema: str, password: str) -> None:
+    """A role that reads a schema; made when there is none, its password set in any case."""
+    found = conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
     verb = SQL("ALTER" if found else "CREATE")
-    name = Identifier(READER)
-    conn.execute(SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, name, Literal(password)))
-    conn.execute(SQL("GRANT USAGE ON SCHEMA rkk TO {}").format(name))
-    conn.execute(SQL("GRANT SELECT ON ALL TABLES IN SCHEMA rkk TO {}").format(name))
+    reader, whole = Identifier(role), Identifier(schema)
+    conn.execute(SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, reader, Literal(password)))
+    conn.execute(SQL("GRANT USAGE ON SCHEMA {} TO {}").format(whole, reader))
+    conn.execute(SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}").format(whole, reader))
 
 
 def move(dsn: str, resident_id: str, *, address: str, at: datetime) -> int:

@@ -172,7 +172,8 @@ def broken_resource() -> Any:
 
 
 def bug() -> Any:
-    return {}["330784199001011234"]
+    held: dict[str, Any] = {}
+    return held["330784199001011234"]
 
 
 def not_now() -> Any:

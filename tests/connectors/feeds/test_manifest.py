@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from pkgutil import resolve_name
+from typing import Any, get_args
 
 import pytest
 import yaml
 
-from connectors.feeds import Manifest, load_manifests
+from connectors.feeds import Feed, Manifest, load_manifests
+from connectors.feeds.manifest import AnyFeed
 from connectors.testkit.city import SOURCES
 from schemas.contract import load
 from schemas.errors import Invalid
 
 
 class TestCityManifests:
-    def test_there_are_four(self, manifests: dict[str, Manifest]) -> None:
-        assert ["registrations", "residents", "rights", "units"] == sorted(manifests)
+    def test_each_stands_in_the_file_of_its_name(self, manifests: dict[str, Manifest]) -> None:
+        assert sorted(path.stem for path in SOURCES.glob("*.yaml")) == sorted(manifests)
 
     def test_every_field_of_the_contract_is_fed(self, manifests: dict[str, Manifest]) -> None:
         """No column without a field, no field without a column."""
@@ -32,7 +34,19 @@ class TestCityManifests:
             text = path.read_text("utf-8")
 
             assert "://" not in text
-            assert "/" not in text
+
+
+class TestKinds:
+    def test_every_kind_of_feed_is_opened_by_something_that_is_one(self) -> None:
+        """Its settings name a class that has every verb of a feed."""
+        kinds = get_args(get_args(AnyFeed)[0])
+        verbs = {name for name in vars(Feed) if not name.startswith("_")}
+
+        assert {"sql_changes", "sql_cursor", "sql_snapshot", "postgres_replication"} <= {
+            get_args(kind.model_fields["kind"].annotation)[0] for kind in kinds
+        }
+        for kind in kinds:
+            assert verbs | {"opened"} <= set(dir(resolve_name(kind.opened_by)))
 
 
 class TestLoading:
@@ -48,6 +62,7 @@ class TestLoading:
             ("15s", timedelta(seconds=15)),
             ("1m", timedelta(minutes=1)),
             ("2h", timedelta(hours=2)),
+            ("1d", timedelta(days=1)),
             ("0 3 * * *", None),
         ],
     )
@@ -66,6 +81,9 @@ class TestLoading:
             ({"guards": {"deleted_at_most": 2, "quarantined_at_most": 0}}, "deleted_at_most"),
             ({"source": "../etc"}, "source"),
             ({"feed": {"kind": "carrier_pigeon"}}, "carrier_pigeon"),
+            ({"pool": 0}, "pool"),
+            ({"expected": {"every": "soon"}}, "expected"),
+            ({"system": "the police's"}, "system"),
         ],
     )
     def test_a_wrong_one_is_told_what_is_wrong(
@@ -73,6 +91,16 @@ class TestLoading:
     ) -> None:
         with pytest.raises(Invalid, match=rf"(?s)source\.yaml.*{told}"):
             load_manifests(written(tmp_path, **change))
+
+    def test_what_is_said_of_the_department_s_system(self, tmp_path: Path) -> None:
+        """Sources of one system share what it bears; a batch that does not come is missed."""
+        said = {"system": "police", "pool": 2, "expected": {"every": "1d"}, "contact": "信息科"}
+        [manifest] = load_manifests(written(tmp_path, **said))
+
+        assert ("police", 2, 1) == (manifest.system, manifest.pool, manifest.parallel)
+        assert manifest.expected is not None
+        assert timedelta(days=1) == manifest.expected.interval
+        assert "永康市公安局 (信息科) must repair it" in manifest.wrong("it is torn").message
 
     def test_two_of_the_same_source(self, tmp_path: Path) -> None:
         folder = written(tmp_path)

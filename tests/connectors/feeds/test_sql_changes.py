@@ -93,7 +93,7 @@ class TestSnapshot:
             totals = pool.submit(feed.totals, window).result(timeout=30)
         population.strike(police.clerk, city.truth.cast.buyer.resident_id)
 
-        assert totals.buckets == buckets(feed.read(window), manifest.source_columns)
+        assert totals.buckets == buckets(list(feed.read(window)), manifest.source_columns)
 
     def test_a_retyped_column_is_seen_in_its_field(self, feed: Feed, police: Police) -> None:
         """Text stays text; the type that the source declares comes beside it."""
@@ -297,11 +297,13 @@ def key(rows: list[dict[str, str | None]]) -> list[tuple[str, ...]]:
 
 
 def enlarge(police: Police) -> None:
-    """So many rows that they do not come at once."""
+    """So many and so long rows that they do not come at once."""
     with psycopg.connect(police.clerk) as clerk:
+        clerk.execute("ALTER TABLE rkk.ryjbxx DISABLE TRIGGER bg")
         clerk.execute(
-            "INSERT INTO rkk.ryjbxx SELECT t.* FROM rkk.ryjbxx t, generate_series(1, 150)"
+            """UPDATE rkk.ryjbxx SET "HJDZ" = repeat('永', 200), "JZDZ" = repeat('康', 200)"""
         )
+        clerk.execute("INSERT INTO rkk.ryjbxx SELECT t.* FROM rkk.ryjbxx t, generate_series(1, 24)")
 
 
 def cut(police: Police) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from connectors.feeds import PermanentFailure, open_feed
+from connectors.feeds import PermanentFailure, TransientFailure, open_feed
 from tests.connectors.feeds.conftest import Police
 from tests.connectors.feeds.pulling import Pulled, pull
 from tests.connectors.feeds.tables import COLUMNS, VARIABLE, Ledger, ledger, manifest_of
@@ -51,6 +51,24 @@ class TestReading:
     def test_a_table_that_is_not_there(self, register: Ledger) -> None:
         with pytest.raises(PermanentFailure, match=r"no table qyjbxx.*永康市公安局 \(信息科\)"):
             pulled(register, table="qyjbxx")
+
+
+class TestRaces:
+    def test_a_column_that_is_dropped_just_now(self, police: Police) -> None:
+        """The pull may be tried again, and then finds the table as it is."""
+        manifest, secrets = manifest_of({"kind": "sql_snapshot"}), {VARIABLE: police.clerk}
+        with (
+            psycopg.connect(police.clerk, autocommit=True) as clerk,
+            closing(open_feed(manifest, secrets)) as feed,
+        ):
+            clerk.execute('CREATE TABLE ryjbxx ("GMSFHM" text, "XM" text, "GXSJ" date)')
+            window = feed.plan(None)
+            assert window is not None
+            clerk.execute('ALTER TABLE ryjbxx DROP "XM"')
+
+            with pytest.raises(TransientFailure, match="was changed while we began"):
+                list(feed.read(window))
+            assert [] == list(feed.read(window))
 
 
 class TestFingerprints:

@@ -120,3 +120,15 @@ class TestTwoAtOnce:
             second.commit()
 
             assert [(ADA, CAI)] == first.execute(JOINED, ([ADA],)).fetchall()
+
+    def test_a_long_load_keeps_nobody_waiting(self, database: Database) -> None:
+        """What it hears on its way is kept at its end; until then others decide."""
+        with database.connect(Role.INGEST) as load, database.connect(Role.INGEST) as person:
+            aliases.hear(load, [("resident", OLD_ADA, ADA)])
+            aliases.hear(load, [("resident", OLD_ADA, ADA), ("resident", CAI, CAI)])
+            decisions.merge(person, "resident", ADA, BEN, **WHY)
+            person.commit()
+
+            assert 1 == aliases.keep_heard(load, "residents")
+            assert 0 == aliases.keep_heard(load, "residents")
+            assert [(OLD_ADA, BEN)] == load.execute(JOINED, ([OLD_ADA],)).fetchall()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 
 from connectors.feeds import load_manifests
 from connectors.testkit.city import SOURCES, City, desks
 from connectors.testkit.city.truth import Expected
+from connectors.testkit.gateway.__main__ import Gateway
 from exchange.database import Role
 from exchange.demo import checks
 from exchange.libraries import journey, thematic
 from exchange.settings import Settings
+from schemas.contract import all_contracts
+from tests.conftest import RunningCluster, free_port
 from tests.connectors.feeds.conftest import (  # noqa: F401 - fixtures
     DAY,
     Police,
@@ -30,6 +36,38 @@ OWNERSHIP = "real_estate_registration.ownership"
 
 
 @pytest.fixture
+def cloud_reader(cluster: RunningCluster, city: City) -> Iterator[str]:  # noqa: F811 - pytest hands fixtures in by name
+    """The government cloud, filled; the DSN of its reader."""
+    name = f"cloud_{secrets.token_hex(4)}"
+    cluster.create(name)
+    with cluster.admin(name) as admin:
+        dsn = admin.info.dsn + f" password={admin.info.password}"
+    yield desks.fill_cloud(dsn, city.tables, reader_password="read-only")
+    cluster.drop(name)
+
+
+@pytest.fixture(scope="session")
+def platform(
+    tmp_path_factory: pytest.TempPathFactory,
+    city: City,  # noqa: F811 - pytest hands fixtures in by name
+) -> Iterator[dict[str, str]]:
+    """The exchange platform's gateway, listening; what the manifests ask for."""
+    folder, port = tmp_path_factory.mktemp("platform"), free_port()
+    access = desks.open_platform(folder, city.tables)
+    config = uvicorn.Config(Gateway.of(folder).app(), port=port, log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    yield {
+        "YIZHAN_SOURCE_PLATFORM_URL": f"http://127.0.0.1:{port}",
+        "YIZHAN_SOURCE_PLATFORM_REQUESTER": access.requester,
+        "YIZHAN_SOURCE_PLATFORM_KEY": access.app_key,
+    }
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
 def departments(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -38,13 +76,18 @@ def departments(
     police: Police,  # noqa: F811 - pytest hands fixtures in by name
     drop: Path,  # noqa: F811 - pytest hands fixtures in by name
     estate: Registry,  # noqa: F811 - pytest hands fixtures in by name
+    cloud_reader: str,
+    platform: dict[str, str],
 ) -> Settings:
     """Settings whose sources are the city's running departments."""
     settings.sources.symlink_to(SOURCES)
     desks.hand_out(tmp_path / "desks", DAY, city.tables)
+    desks.load_addresses(police.clerk, city.tables, reader_password="read-only")
     found = {
         **estate.secrets,
-        **desks.environment(tmp_path / "desks"),
+        **platform,
+        **{desk.variable: str(tmp_path / "desks" / desk.folder) for desk in desks.DESKS.values()},
+        "YIZHAN_SOURCE_CLOUD_DSN": cloud_reader,
         "YIZHAN_SOURCE_RESIDENTS_DSN": police.reader,
         "YIZHAN_SOURCE_REGISTRATIONS_FOLDER": str(drop),
     }
@@ -85,6 +128,12 @@ def found(counts: Mapping[str, object]) -> dict[str, object]:
 
 
 class TestCity:
+    def test_every_base_dataset_has_a_source(self, city: City) -> None:  # noqa: F811 - pytest hands fixtures in by name
+        """Each contract of a base dataset is fed by one manifest, and its truth is known."""
+        base = {contract.id for contract in all_contracts() if contract.kind == "base"}
+
+        assert base == sources().keys() == city.truth.datasets.keys()
+
     def test_every_row_is_where_the_truth_says(self, departments: Settings, city: City) -> None:  # noqa: F811 - pytest hands fixtures in by name
         """Loaded, doubled, mended and refused rows are the ones planted, in every dataset."""
         wanted, counts = dict[str, object](), dict[str, object]()

@@ -100,7 +100,7 @@ class TestCommands:
         [
             (("run", "resident"), "did you mean residents"),
             (("list", "--dataset", "population.residents"), "did you mean population.resident"),
-            (("repair", "nobody", "x.csv", "--reason", "x"), "there are registrations, residents"),
+            (("repair", "nobody", "x.csv", "--reason", "x"), "there are addresses, births"),
         ],
     )
     def test_a_slip_is_answered_with_what_was_meant(

@@ -171,6 +171,39 @@ class TestRepair:
 
         assert (BEN, "某人") in refused.rows(NAMES)
 
+    def test_a_snapshot_that_still_sends_the_wrong_row_keeps_the_right_one(
+        self, refused: City
+    ) -> None:
+        """The wrong key is known as repaired; the right one, which nobody sent, is not deleted."""
+        mends(refused, (3, resident(CAI, "某人")))
+        again = [resident(ADA), resident(BEN, "秘密", XBDM="?"), resident(WRONG, "无名")]
+        refused["residents"].sends("2", again)
+        refused["residents"].sends("3", again)
+
+        outcomes = [journey.collect(refused.settings, "residents") for _ in range(2)]
+
+        assert [0, 0] == [outcome.counts["deleted"] for outcome in outcomes if outcome]
+        assert {ADA, CAI} == {number for number, _ in refused.rows(NAMES)}
+        assert [(2, "open"), (3, "repaired")] == states(refused)
+
+    def test_a_snapshot_without_the_wrong_row_lets_it_go(self, refused: City) -> None:
+        """The source has removed what it sent wrongly, and with it what was made of it."""
+        mends(refused, (3, resident(CAI, "某人")))
+        refused["residents"].sends("2", [resident(ADA)])
+
+        journey.collect(refused.settings, "residents")
+
+        assert {ADA} == {number for number, _ in refused.rows(NAMES)}
+        assert [(2, "gone"), (3, "repaired")] == states(refused)
+
+    def test_a_row_that_the_source_mends_itself_is_settled(self, refused: City) -> None:
+        """Nobody has to repair what came right."""
+        refused["residents"].sends("2", [resident(BEN, "某人")], "changes")
+
+        journey.collect(refused.settings, "residents")
+
+        assert [(2, "repaired"), (3, "open")] == states(refused)
+
     def test_replaying_the_batch_keeps_what_was_repaired(self, refused: City) -> None:
         """A replay judges the row again and finds it repaired."""
         mends(refused, (2, resident(BEN)))

@@ -80,7 +80,7 @@ class TestExport:
         """A batch that was repaired has nothing to return."""
         path = tmp_path / "out.csv"
         row = {**resident(BEN), "SWRQ": None}
-        given = repair.Repaired(1, 2, {name: value and str(value) for name, value in row.items()})
+        given = repair.Repaired(1, 2, {k: None if v is None else str(v) for k, v in row.items()})
         repair.repair(refused.settings, "residents", [given], by="李", reason="核实")
 
         assert 0 == returns.export(refused.settings, "residents", path)
