@@ -14,7 +14,7 @@ from typing import Any
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from dags import pages
-from dags.duties import DAG_HABITS, asset, duty
+from dags.duties import DAG_HABITS, asset, duty, tell
 from schemas.contract import Contract, all_contracts
 
 
@@ -32,13 +32,16 @@ def build(contract: Contract) -> DAG:
 
         @task(outlets=[published])  # type: ignore[untyped-decorator]  # Airflow's types are skipped
         def bring_up_to_date(
-            dataset: str, *, dag_run: Any = None, outlet_events: Any = None
+            dataset: str, *, ti: Any = None, dag_run: Any = None, outlet_events: Any = None
         ) -> int | None:
             from exchange.libraries import thematic
             from exchange.settings import Settings
 
             with duty():
-                batch = thematic.build(Settings.load(), dataset)
+                settings = Settings.load()
+                batch = thematic.build(settings, dataset)
+                if batch is not None:
+                    tell(settings, batch, ti)
             key = str(batch) if batch is not None else f"after {dag_run.partition_key}"
             outlet_events[published].add_partitions(key)
             return batch

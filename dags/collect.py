@@ -18,7 +18,7 @@ from airflow.sdk import DAG, task
 
 from connectors.feeds.manifest import Manifest
 from dags import pages
-from dags.duties import DAG_HABITS, asset, duty, manifests, pace, pool
+from dags.duties import DAG_HABITS, asset, duty, manifests, pace, pool, tell
 from dags.waiting import Land
 from schemas.contract import load as contract_of
 
@@ -38,12 +38,14 @@ def collect(manifest: Manifest) -> DAG:
     ) as dag:
 
         @task(outlets=[published])  # type: ignore[untyped-decorator]  # Airflow's types are skipped
-        def load(batch: int, *, outlet_events: Any = None) -> int:
+        def load(batch: int, *, ti: Any = None, outlet_events: Any = None) -> int:
             from exchange.libraries import journey
             from exchange.settings import Settings
 
             with duty():
-                journey.load(Settings.load(), batch)
+                settings = Settings.load()
+                journey.load(settings, batch)
+                tell(settings, batch, ti)
             outlet_events[published].add_partitions(str(batch))
             return batch
 

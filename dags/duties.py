@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, CronTriggerTimetable
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
@@ -21,6 +21,9 @@ from airflow.sdk.exceptions import AirflowException
 from connectors.feeds.manifest import Manifest, load_manifest
 from schemas.contract import load as contract_of
 from schemas.errors import Invalid, Unavailable, YizhanError
+
+if TYPE_CHECKING:
+    from exchange.settings import Settings
 
 OWNER = "data-engineering"
 CLOCK = "Asia/Shanghai"  # cron expressions and days are the departments'
@@ -102,6 +105,20 @@ def duty() -> Iterator[None]:
         raise err.with_traceback(None) from None  # what caused it may repeat a row
     except Exception as err:  # noqa: BLE001 - the edge of the process
         raise Unforeseen(_where(err)) from None
+
+
+def tell(settings: Settings, batch: int, task_instance: Any) -> None:
+    """Tell lineage what a batch read and wrote, as a part of this task's run. Never raises."""
+    from airflow.providers.openlineage.plugins import macros
+
+    from exchange.libraries import lineage
+
+    parent = lineage.Parent(
+        macros.lineage_run_id(task_instance),
+        macros.lineage_job_namespace(),
+        macros.lineage_job_name(task_instance),
+    )
+    lineage.tell(settings, batch, parent=parent)
 
 
 def _where(err: Exception) -> str:

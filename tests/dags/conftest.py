@@ -28,9 +28,12 @@ SEED = 7
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A migrated Airflow; set before anything imports it, for it reads its settings once."""
     home = tmp_path_factory.mktemp("airflow")
+    # Empty: `dag.test()` reads the whole folder again at every run. The bag below is read once.
+    nothing = home / "dags"
+    nothing.mkdir()
     environment = {
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(nothing),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
@@ -48,11 +51,15 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def bag(airflow_home: Path) -> Any:
-    """All DAGs, as the processor reads them."""
+    """All DAGs, as the processor reads them, known to Airflow's database."""
     assert airflow_home
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
-    return DagBag(DAGS)
+    read = DagBag(DAGS)
+    DagBundlesManager().sync_bundles_to_db()
+    sync_bag_to_db(read, "dags-folder", None)
+    return read
 
 
 @pytest.fixture(scope="session")
