@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from exchange.libraries import batches
+from exchange.identity import review
+from exchange.libraries import batches, quarantine
 from exchange.problems import KINDS, kind_of
 from license_vault import change
 from schemas import license as licenses
@@ -26,6 +27,8 @@ TABLES: tuple[tuple[Any, Any], ...] = (
     (licenses.Status, licenses.MOVES),
     (licenses.SealingState, licenses.SEALING_MOVES),
     (batches.State, batches.MOVES),
+    (quarantine.State, quarantine.MOVES),
+    (review.State, review.MOVES),
 )
 
 

@@ -10,7 +10,7 @@ import sys
 import typer
 from rich.console import Console
 
-from exchange.cli import call, db, demo, ledger, library, licenses, start
+from exchange.cli import call, db, demo, identity, ledger, library, licenses, start
 from schemas.errors import Unavailable, YizhanError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Yizhan (驿站): a data-sharing exchange and electronic-license hub.",
 )
 app.add_typer(library.app, name="library", help="Libraries: collect, check, replay, reconcile.")
+app.add_typer(identity.app, name="identity", help="Identity: aliases, merges, the review queue.")
 app.add_typer(ledger.app, name="ledger", help="The ledger: verify it, prove one entry.")
 app.add_typer(licenses.app, name="license", help="Licenses: list, show, revoke, suspend.")
 app.add_typer(db.app, name="db", help="The database: grants, upgrade.")

@@ -33,9 +33,12 @@ from exchange.settings import Settings
 from schemas.canonical import b64url, unb64url
 from schemas.errors import Invalid, NotFound, Unavailable
 
+# pyarrow's own allocator keeps what was given back: a hundred megabytes for a million rows.
+pa.set_memory_pool(pa.system_memory_pool())
+
 KEY = "landing.key"
 DIGEST = (HEAD, TAIL)
-CHUNK = 65536  # rows that are looked at together: large enough for columns, small enough to forget
+CHUNK = 32768  # rows that are looked at together: enough for columns, few enough to forget
 
 # Texts that hardly repeat: without dictionaries they are written twice as fast, and no larger. LZ4
 # costs a third more disk than Zstandard and is read back in half the time.
@@ -152,7 +155,7 @@ def _write(
             file, with_digests, encryption_properties=properties, **_ENCODING
         ) as writer,
     ):
-        for part in ahead(_even(chain([first], stream), schema)):
+        for part in ahead(_even(chain([first], stream), schema), waiting=1):
             digests = digester.digests(part)
             sums.add(digests)
             halves = [digests[half].to_arrow() for half in DIGEST]

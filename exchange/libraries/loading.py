@@ -26,6 +26,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from connectors.feeds import Manifest
+from exchange.identity import histories
 from exchange.libraries import (
     aliases,
     batches,
@@ -175,7 +176,7 @@ def _merged(job: Load, check: Check, table: str) -> Batch:
     """One transaction: the rows, their history, the quarantine, the aliases and the ledger."""
     conn, batch, contract = job.conn, job.batch, job.contract
     began = merge.moment(conn, contract)
-    new_aliases = _staged(job, check, table, began)
+    _staged(job, check, table, began)
     counts = check.tally.counts()
     counts["landed"] = job.kept.rows
     counts["quarantined"] += job.refused_again
@@ -191,7 +192,7 @@ def _merged(job: Load, check: Check, table: str) -> Batch:
     broken = _references(job, table)
     merge.apply(conn, move, difference, at)
     counts["flagged"] = {**counts["flagged"], **broken}
-    counts |= {**_placed(job, difference, check.tally.holding), "aliases": new_aliases}
+    counts |= {**_placed(job, difference, check.tally.holding), "aliases": _learned(job)}
     if job.again:
         _replayed(job, difference)
     else:
@@ -204,22 +205,27 @@ def _merged(job: Load, check: Check, table: str) -> Batch:
     return replace(batch, counts=counts)
 
 
-def _staged(job: Load, check: Check, table: str, began: datetime) -> int:
+def _learned(job: Load) -> int:
+    """Older numbers that the batch told of, and those that its changes make of numbers."""
+    told = aliases.keep_heard(job.conn, job.batch.source, job.batch.id)
+    made = histories.remember(job.conn, job.batch.dataset, job.batch.id, job.batch.source)
+    return told + made
+
+
+def _staged(job: Load, check: Check, table: str, began: datetime) -> None:
     """Fill the staging table; what is refused and what else was learned is kept on the way."""
-    conn, batch, learned = job.conn, job.batch, 0
+    conn, batch = job.conn, job.batch
     quarantine.clear(conn, batch)
 
     def rows() -> Iterator[pl.DataFrame]:
-        nonlocal learned
         for judged in job.judged(check):
             quarantine.add(conn, job.settings, batch, judged.bad)
-            learned += aliases.keep(conn, judged.aliases, batch.source, batch=batch.id)
+            aliases.hear(conn, judged.aliases)
             yield _fresh(job, judged.good, began) if job.fresh else judged.good
         if job.changes and not job.changes.gone.is_empty():
             yield _gone(job.contract, job.changes.gone)
 
     staging.fill(job.settings.database, table, rows())
-    return learned
 
 
 def _fresh(job: Load, good: pl.DataFrame, began: datetime) -> pl.DataFrame:

@@ -84,7 +84,7 @@ def mend_by_aliases(conn: psycopg.Connection, source: str) -> int:
     """Forget what an older number explains by now; how many. Aliases are kept after the merge."""
     return conn.execute(
         "DELETE FROM library.broken_reference b USING library.alias a"
-        " WHERE a.source = %s AND a.kind = b.kind AND a.alias = b.value",
+        " WHERE a.source = %s AND a.until IS NULL AND a.kind = b.kind AND a.alias = b.value",
         (source,),
     ).rowcount
 
@@ -195,7 +195,10 @@ def _insertion(
         staged = SQL("NOT EXISTS (SELECT FROM {} r WHERE r._fate = 'H' AND {} = {})")
         conditions.append(staged.format(also, link.known("r"), link.value("n")))
     if link.kind:
-        older = "NOT EXISTS (SELECT FROM library.alias a WHERE a.kind = {} AND a.alias = {})"
+        older = (
+            "NOT EXISTS (SELECT FROM library.alias a"
+            " WHERE a.kind = {} AND a.alias = {} AND a.until IS NULL)"
+        )
         conditions.append(SQL(older).format(Literal(link.kind), link.value("n")))
     return SQL(
         """

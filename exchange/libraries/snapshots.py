@@ -25,7 +25,7 @@ from exchange.libraries.landing import DIGEST, Kept
 from exchange.libraries.values import ROW
 from schemas.contract import Contract
 
-TOGETHER = 2_000_000  # rows of a file whose digests are compared at once: about 100 MB
+TOGETHER = 1_000_000  # rows of a file whose digests are compared at once: about 100 MB
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def compare(
     judged = hashes_there.gather(places - 1).drop_nulls()
     return Changes(
         places=places,
-        repeated=judged.filter(judged.is_duplicated()).unique(),
+        repeated=keys.twice(judged),
         gone=lost_keys.filter(~lost_keys["hash"].is_in(judged.implode()))
         .select(contract.key)
         .unique(),

@@ -91,7 +91,7 @@ class _Stream:
 
     def __init__(self, frames: Iterable[pl.DataFrame]) -> None:
         self.failure: BaseException | None = None
-        self._frames = iter(ahead(frames))
+        self._frames = iter(ahead(frames, waiting=1))
 
     def reader(self) -> pa.RecordBatchReader | None:
         first = next(self._frames, None)

@@ -4,8 +4,8 @@ A build takes every published batch of the parents that it has not consumed yet,
 they came in, and recomputes only the keys that those batches touched. What it consumed is written
 in the transaction that merges, so a trigger that is lost, doubled or merged costs time, not truth.
 
-The SQL of a contract may therefore combine rows of one scope only: the scope is the part of the
-thematic key that every parent has as a column (the unit number, for real-estate registration).
+The SQL of a contract may therefore combine rows of one scope only: the part of the thematic key that
+every parent has as a column, under whatever name (the unit number, for real-estate registration).
 """
 
 from __future__ import annotations
@@ -111,19 +111,15 @@ def forget(conn: psycopg.Connection, batch: Batch) -> None:
 
 
 def scope_of(contract: Contract) -> tuple[str, ...]:
-    """The columns by which parents and result belong together. Raises `Invalid` without any."""
-    parents = [load(parent).columns for parent in contract.parents]
-    scope = tuple(key for key in contract.key if all(key in parent for parent in parents))
-    if not scope:
-        raise Invalid(f"no column of the key of {contract.id} is in each of its parents")
-    return scope
+    """Our columns by which parents and result belong together; the same ones for every parent."""
+    return tuple(sorted(contract.scopes[contract.parents[0]]))
 
 
 def _touch(conn: psycopg.Connection, contract: Contract, consumed: Sequence[BatchId]) -> int:
     """The scopes of the rows that the batches wrote, changed or closed, in `touched`."""
-    scope = listed(scope_of(contract))
     parts: list[Composed] = []
     for parent in map(load, contract.parents):
+        scope = _as_ours(contract, parent)
         for table, column in (
             (parent.table, "_batch"),
             (history_table(parent), "_batch_from"),
@@ -136,6 +132,16 @@ def _touch(conn: psycopg.Connection, contract: Contract, consumed: Sequence[Batc
     conn.execute(SQL("CREATE TEMPORARY TABLE touched ON COMMIT DROP AS {}").format(union))
     conn.execute("ANALYZE touched")
     return _count(conn, "touched")
+
+
+def _as_ours(contract: Contract, parent: Contract) -> Composed:
+    """A parent's columns of the scope, under our names."""
+    theirs = contract.scopes[parent.id]
+    named_alike = SQL("{} AS {}")
+    return SQL(", ").join(
+        named_alike.format(Identifier(theirs[ours]), Identifier(ours))
+        for ours in scope_of(contract)
+    )
 
 
 def _stage(conn: psycopg.Connection, contract: Contract) -> int:

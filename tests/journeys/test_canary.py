@@ -46,6 +46,8 @@ HOLDERS = frozenset(
         "library.real_estate_registration_ownership",
         "library.real_estate_registration_ownership_history",
         "library.alias",
+        "library.canonical",
+        "library.link_candidate",
         "vault.license",
         "vault.license_holder",
         "vault.sealing",
