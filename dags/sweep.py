@@ -25,12 +25,15 @@ with DAG(
 
     @task
     def sweep_libraries() -> None:
-        """Batches, builds, files and tables."""
+        """Batches, builds, files and tables; pools for sources that are new."""
+        from exchange import airflow
         from exchange.libraries import leftovers
         from exchange.settings import Settings
 
         with duty():
-            leftovers.sweep(Settings.load())
+            settings = Settings.load()
+            airflow.keep_pools(settings)
+            leftovers.sweep(settings)
 
     @task
     def sweep_licenses() -> None:

@@ -8,11 +8,12 @@ timeouts so that a killed task is found in half a minute, every port named (the 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,15 @@ from urllib.parse import quote
 
 import httpx
 
-from connectors.feeds.manifest import load_manifests
+from connectors.feeds.manifest import load_manifest
 from exchange import ports, probes
+from exchange.airflow_api import AirflowApi
 from exchange.roles import AIRFLOW
 from exchange.settings import AIRFLOW_DATABASE, Settings, remembered_ports
 from exchange.supervisor import Service, log_of, tail
-from schemas.errors import Unavailable
+from schemas.errors import Invalid, Unavailable
+
+__all__ = ["Airflow", "AirflowApi", "keep_pools", "pools"]
 
 # Tasks are forked from the scheduler's workers, and DAG files are read in forks of the processor:
 # what the parent has imported, no child imports again. Measured on two cores, it is most of what a
@@ -188,11 +192,7 @@ class Airflow:
 
         Raises `Unavailable` when Airflow does not answer.
         """
-        wanted = dict[str, int]()
-        for manifest in load_manifests(self.settings.sources):
-            name = f"{SYSTEM}{manifest.system or manifest.source}"
-            wanted[name] = max(manifest.pool, wanted.get(name, 0))
-        self.api().keep_pools(wanted)
+        self.api().keep_pools(pools(self.settings))
 
     def _component(self, name: str) -> Any:
         client = probes.asker()
@@ -213,74 +213,25 @@ class Airflow:
         return base64.urlsafe_b64encode(self.settings.secret(name)).decode()
 
 
-class AirflowApi:
-    """The few calls of Airflow's REST API (v2) that the demo and its checks make."""
+def pools(settings: Settings) -> dict[str, int]:
+    """The pool of each department's system; a manifest that cannot be read asks for none."""
+    wanted = dict[str, int]()
+    for path in sorted(settings.sources.glob("*.yaml")):
+        with contextlib.suppress(Invalid):
+            manifest = load_manifest(path)
+            name = f"{SYSTEM}{manifest.system or manifest.source}"
+            wanted[name] = max(manifest.pool, wanted.get(name, 0))
+    return wanted
 
-    def __init__(self, url: str) -> None:
-        token = httpx.get(f"{url}/auth/token", timeout=30).json()["access_token"]
-        self._client = httpx.Client(
-            base_url=f"{url}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30
-        )
 
-    def get(self, path: str, **query: str | int) -> dict[str, Any]:
-        """GET a resource. Raises `Unavailable` for anything but success."""
-        return self._answer(self._client.get(path, params=query))
+def keep_pools(settings: Settings) -> None:
+    """Pools for manifests that came since the start; where Airflow is not ours, nothing.
 
-    def dag_ids(self) -> set[str]:
-        """The DAGs that the processor has read."""
-        return {dag["dag_id"] for dag in self.get("/dags", limit=200)["dags"]}
-
-    def import_errors(self) -> Sequence[Mapping[str, Any]]:
-        """Files that did not import."""
-        return list(self.get("/importErrors")["import_errors"])
-
-    def trigger(self, dag_id: str) -> str:
-        """Start a run now; returns its id."""
-        body = json.dumps({"logical_date": None})
-        made = self._client.post(
-            f"/dags/{dag_id}/dagRuns", content=body, headers={"Content-Type": "application/json"}
-        )
-        return str(self._answer(made)["dag_run_id"])
-
-    def pause(self, dag_id: str, *, paused: bool = True) -> None:
-        """Start no run of a DAG by schedule or asset any more, or let it be started again."""
-        self._answer(self._client.patch(f"/dags/{dag_id}", json={"is_paused": paused}))
-
-    def pools(self) -> dict[str, int]:
-        """The pools and their sizes."""
-        return {pool["name"]: pool["slots"] for pool in self.get("/pools", limit=1000)["pools"]}
-
-    def keep_pools(self, wanted: Mapping[str, int]) -> None:
-        """Make the pools that are missing and resize those of another size; none is removed."""
-        known = self.pools()
-        for name, slots in wanted.items():
-            body = {"name": name, "slots": slots, "include_deferred": False}
-            if name not in known:
-                self._answer(self._client.post("/pools", json=body))
-            elif known[name] != slots:
-                path = f"/pools/{quote(name, safe='')}"
-                self._answer(self._client.patch(path, json=body))
-
-    def runs(self, dag_id: str) -> Sequence[Mapping[str, Any]]:
-        """The runs of a DAG, newest first."""
-        return list(self.get(f"/dags/{dag_id}/dagRuns", order_by="-id", limit=100)["dag_runs"])
-
-    def tasks(self, dag_id: str, run_id: str) -> Sequence[Mapping[str, Any]]:
-        """The task instances of a run, with their process ids and states."""
-        path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances"
-        return list(self.get(path)["task_instances"])
-
-    def xcoms(self, dag_id: str, run_id: str, task_id: str) -> Sequence[Mapping[str, Any]]:
-        """What a task left for the next."""
-        path = (
-            f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/xcomEntries"
-        )
-        return list(self.get(path)["xcom_entries"])
-
-    def _answer(self, response: httpx.Response) -> dict[str, Any]:
-        if response.is_error:
-            raise Unavailable(f"Airflow answered {response.status_code} at {response.url.path}")
-        return dict(response.json())
+    When Airflow does not answer the next sweep asks again.
+    """
+    if PORTS[0] in remembered_ports(settings.home):
+        with contextlib.suppress(Unavailable, httpx.HTTPError):
+            Airflow.found(settings).keep_pools()
 
 
 def _airflow() -> list[str]:
