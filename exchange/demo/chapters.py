@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -234,7 +233,3 @@ def _members(authority: Authority) -> dict[str, str]:
 
 def _first(value: object) -> object:
     return value[0] if isinstance(value, list) and value else value
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
