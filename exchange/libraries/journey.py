@@ -85,7 +85,8 @@ def _taken(
     settings: Settings, manifest: Manifest, feed: Feed, batch: Batch, window: Window
 ) -> tuple[landing.Landed, Totals]:
     """Land the window while the source counts it by its own means."""
-    with ThreadPoolExecutor(1) as beside:
+    # The feed is closed before the pool waits: a count that waits for the reading ends with it.
+    with ThreadPoolExecutor(1) as beside, closing(feed):
         totals = beside.submit(feed.totals, window)
         landed = landing.write(settings, batch, feed.read(window), manifest.source_columns)
         return landed, totals.result()

@@ -222,7 +222,7 @@ def _staged(job: Load, check: Check, table: str, began: datetime) -> None:
             quarantine.add(conn, job.settings, batch, judged.bad)
             aliases.hear(conn, judged.aliases)
             yield _fresh(job, judged.good, began) if job.fresh else judged.good
-        if job.changes and not job.changes.gone.is_empty():
+        if job.changes and not job.fresh and not job.changes.gone.is_empty():
             yield _gone(job.contract, job.changes.gone)
 
     staging.fill(job.settings.database, table, rows())

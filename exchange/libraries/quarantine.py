@@ -74,6 +74,11 @@ def clear(conn: psycopg.Connection, batch: Batch) -> None:
 
     Rows of the source's rejected batches are gone with them.
     """
+    conn.execute(
+        "UPDATE library.quarantine SET last_batch = batch"
+        " WHERE source = %s AND last_batch = %s AND batch <> last_batch",
+        (batch.source, batch.id),
+    )
     conn.execute("DELETE FROM library.quarantine WHERE batch = %s AND state = 'open'", (batch.id,))
     conn.execute(
         "UPDATE library.quarantine q SET state = 'gone', settled_at = now(), settled_batch = b.id"
@@ -91,8 +96,8 @@ def add(conn: psycopg.Connection, settings: Settings, batch: Batch, bad: pl.Data
     if bad.is_empty():
         return
     _arrive(conn, settings, batch, bad)
-    for statement in (_SEEN_AGAIN, _NEW):
-        conn.execute(statement, {"batch": batch.id, "source": batch.source})
+    conn.execute(_SEEN_AGAIN, {"batch": batch.id, "source": batch.source})
+    conn.execute(_NEW)
 
 
 def carry(
@@ -238,27 +243,40 @@ def _arrive(conn: psycopg.Connection, settings: Settings, batch: Batch, bad: pl.
             copy.write_row((*place, why, sealed, digest, seen, batch.id))
 
 
-# The items of other batches that are this very row, unless they went away before this batch.
-_SAME = SQL("""
-    q.source = %(source)s AND q.digest = a.digest AND q.batch <> %(batch)s
-    AND (q.state <> 'gone' OR q.settled_batch = %(batch)s)
+# Which arrived row is which item of an earlier batch. Rows may be equal to the last letter, so the
+# first is the first, the second the second; an item that went away before this batch is none.
+_PAIRED = SQL("""
+WITH came AS (SELECT batch, row_number, digest, reasons,
+                     row_number() OVER (PARTITION BY digest ORDER BY row_number) AS nth
+                FROM arrived),
+     held AS (SELECT q.batch, q.row_number, q.digest,
+                     row_number() OVER (PARTITION BY q.digest ORDER BY q.batch, q.row_number) AS nth
+                FROM library.quarantine q
+               WHERE q.source = %(source)s AND q.batch <> %(batch)s
+                 AND q.last_batch <> %(batch)s AND q.digest IN (SELECT digest FROM arrived)
+                 AND (q.state <> 'gone' OR q.settled_batch = %(batch)s)),
+     pair AS (SELECT held.batch, held.row_number, came.reasons, came.row_number AS arrived
+                FROM came JOIN held USING (digest, nth))
 """)
-_SEEN_AGAIN = SQL("""
-UPDATE library.quarantine q
-   SET last_batch = greatest(q.last_batch, %(batch)s),
-       reasons = CASE WHEN q.state IN ('open', 'gone') THEN a.reasons ELSE q.reasons END,
-       state = CASE q.state WHEN 'gone' THEN 'open' ELSE q.state END,
-       settled_at = CASE q.state WHEN 'gone' THEN NULL ELSE q.settled_at END,
-       settled_batch = CASE q.state WHEN 'gone' THEN NULL ELSE q.settled_batch END
-  FROM arrived a WHERE {}
-""").format(_SAME)
-_NEW = SQL("""
+_SEEN_AGAIN = _PAIRED + SQL("""
+, seen AS (
+    UPDATE library.quarantine q
+       SET last_batch = greatest(q.last_batch, %(batch)s),
+           reasons = CASE WHEN q.state IN ('open', 'gone') THEN pair.reasons ELSE q.reasons END,
+           state = CASE q.state WHEN 'gone' THEN 'open' ELSE q.state END,
+           settled_at = CASE q.state WHEN 'gone' THEN NULL ELSE q.settled_at END,
+           settled_batch = CASE q.state WHEN 'gone' THEN NULL ELSE q.settled_batch END
+      FROM pair WHERE q.batch = pair.batch AND q.row_number = pair.row_number
+    RETURNING pair.arrived)
+DELETE FROM arrived USING seen WHERE arrived.row_number = seen.arrived
+""")
+_NEW = """
 INSERT INTO library.quarantine (batch, row_number, dataset, source, reasons, sealed_row, digest,
                                 first_seen, last_batch)
 SELECT batch, row_number, dataset, source, reasons, sealed_row, digest, first_seen, last_batch
-  FROM arrived a WHERE NOT EXISTS (SELECT FROM library.quarantine q WHERE {})
+  FROM arrived
     ON CONFLICT (batch, row_number) DO NOTHING
-""").format(_SAME)
+"""
 # Two rows may be equal to the last letter: an item goes for each that is not sent any more.
 _GONE = """
 WITH sent AS (SELECT digest, count(*) AS times FROM unnest(%(digests)s::bytea[]) AS digest

@@ -72,7 +72,9 @@ def compare(
     old: Kept, new: Kept, refused: list[bytes], contract: Contract, manifest: Manifest
 ) -> Changes:
     """Hold a snapshot against the last one; `refused` are the digests now in quarantine."""
-    fresh, lost, again = _differing(old, new, digest_halves(refused))
+    known = digest_halves(refused)
+    fresh, lost, again = _differing(old, new, known)
+    fresh = pl.concat([fresh, _oftener(again, known)]).unique().sort()
     hashes = _hashes(new, contract, manifest)
     lost_keys = _keys_at(old, lost, contract, manifest)
     hashes_there = _whole(hashes)
@@ -88,6 +90,14 @@ def compare(
         .unique(),
         refused=digest_bytes(again.filter(~_among(again[ROW], places))),
     )
+
+
+def _oftener(again: pl.DataFrame, known: pl.DataFrame) -> pl.Series:
+    """Places of refused rows that do not come as often as they are in quarantine."""
+    times = known.group_by(DIGEST).len("known")
+    comes = pl.len().over(DIGEST).alias("comes")
+    counted = again.with_columns(comes).join(times, on=DIGEST)
+    return counted.filter(pl.col("comes") != pl.col("known"))[ROW]
 
 
 def _differing(

@@ -4,8 +4,9 @@ A build takes every published batch of the parents that it has not consumed yet,
 they came in, and recomputes only the keys that those batches touched. What it consumed is written
 in the transaction that merges, so a trigger that is lost, doubled or merged costs time, not truth.
 
-The SQL of a contract may therefore combine rows of one scope only: the part of the thematic key that
-every parent has as a column, under whatever name (the unit number, for real-estate registration).
+The SQL of a contract may therefore combine rows of one scope only: the part of the thematic key
+that every parent has as a column, under whatever name (the unit number, for real-estate
+registration).
 """
 
 from __future__ import annotations
