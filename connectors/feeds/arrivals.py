@@ -118,6 +118,10 @@ class Arrivals:
         return next((one for one in self._place.files() if one.name == drop.name), None)
 
     def _is_unknown(self, name: str) -> bool:
+        """Whether a name begins like ours and is not: others may use the same folder."""
+        heads = (naming.pattern.partition("{")[0] for naming in self.namings)
+        if not any(head and name.startswith(head) for head in heads):
+            return False
         control = self._settings.control
         if isinstance(control, Control):
             before, _, behind = re.split(r"(\{\w+\})", control.file)

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from threading import RLock
 from typing import IO, Any, TypeVar
@@ -187,19 +188,19 @@ class ServerFolder:
         while (at := file.tell()) < first.size:
             try:
                 self._asked(lambda client: self._go_on(client, name, first, file), name)
-            except _Changed:
+            except _Over:
                 raise
             except PlaceAway:
                 failures = failures + 1 if file.tell() == at else 0
                 if failures == _ATTEMPTS:
                     raise
         if self._asked(lambda client: _regular(client, self._path(name)), name) != first:
-            raise _Changed(f"{name} was written while it was fetched")
+            raise _Over(f"{name} was written while it was fetched")
 
     def _go_on(self, client: paramiko.SFTPClient, name: str, first: Lying, file: IO[bytes]) -> None:
         """Fetch what is still missing."""
         if _regular(client, self._path(name)) != first:
-            raise _Changed(f"{name} was written while it was fetched")
+            raise _Over(f"{name} was written while it was fetched")
         with client.open(self._path(name), "rb") as source:
             source.seek(file.tell())
             source.prefetch(first.size, _IN_FLIGHT)
@@ -217,7 +218,9 @@ class ServerFolder:
                 raise PlaceAway(f"{what} is not there") from None
             except PermissionError:
                 raise PlaceRefuses(f"the SFTP server keeps {what} from us") from None
-            except _BROKEN:
+            except _BROKEN as err:
+                if isinstance(err, OSError) and err.errno in (ENOSPC, EDQUOT):
+                    raise _Over(f"there is no room to fetch {what}") from None
                 self.close()
                 raise PlaceAway(f"the SFTP server does not answer for {what}") from None
 
@@ -240,8 +243,8 @@ class ServerFolder:
             client.mkdir(self._path(folder), 0o770)
 
 
-class _Changed(PlaceAway):
-    """What was fetched so far is of a file that is no more."""
+class _Over(PlaceAway):
+    """Fetching on at once would be of no use."""
 
 
 class Fetched:

@@ -54,24 +54,27 @@ def read(file: IO[bytes], spec: Spec) -> Rows:
     if sum(entry.file_size for entry in entries) > _MOST:
         raise Fault("unpacks-too-far", most=_MOST // MEGABYTE)
     file.seek(0)
+    last = max(spec.header)
     try:
-        book = fastexcel.read_excel(file.read())
-        name = _sheet(book, spec.sheet)
-        _check_kept(archive, sheet_part(archive, name), last_header=max(spec.header))
-        names = _header(book, name, spec)
-        table, errors = _loaded(book, name, skip_rows=max(spec.header)).to_arrow_with_errors()
+        name, loaded = _sheet(fastexcel.read_excel(file.read()), spec.sheet)
+        _check_kept(archive, sheet_part(archive, name), last_header=last)
+        table, errors = loaded.to_arrow_with_errors()
     except (fastexcel.FastExcelError, zipfile.BadZipFile, KeyError, ValueError):
         raise Fault("not-xlsx") from None
+    names = _header(table.slice(0, last), spec)
     check_names(names, spec.columns)
-    return Rows(tuple(names), _batches(_shaped(table, len(names)), names, errors))
+    rows = _shaped(table.slice(last), len(names))
+    return Rows(tuple(names), _batches(rows, names, _error_cells(errors, len(names), last)))
 
 
-def _sheet(book: fastexcel.ExcelReader, wanted: str | None) -> str:
+def _sheet(book: fastexcel.ExcelReader, wanted: str | None) -> tuple[str, fastexcel.ExcelSheet]:
+    """The sheet of a name, or the one that holds something."""
     if wanted is not None:
         if wanted not in book.sheet_names:
             raise Fault("no-sheet")
-        return wanted
-    full = [name for name in book.sheet_names if _loaded(book, name, n_rows=1).width]
+        return wanted, _loaded(book, wanted)
+    sheets = ((name, _loaded(book, name)) for name in book.sheet_names)
+    full = [(name, sheet) for name, sheet in sheets if sheet.width]
     if len(full) > 1:
         raise Fault("many-sheets", have=len(full))
     if not full:
@@ -79,17 +82,12 @@ def _sheet(book: fastexcel.ExcelReader, wanted: str | None) -> str:
     return full[0]
 
 
-def _loaded(
-    book: fastexcel.ExcelReader, name: str, skip_rows: int = 0, n_rows: int | None = None
-) -> fastexcel.ExcelSheet:
+def _loaded(book: fastexcel.ExcelReader, name: str) -> fastexcel.ExcelSheet:
     # skip_rows makes row numbers absolute: without it, empty rows at the top are passed over.
-    return book.load_sheet(
-        name, header_row=None, dtypes="string", skip_rows=skip_rows, n_rows=n_rows
-    )
+    return book.load_sheet(name, header_row=None, dtypes="string", skip_rows=0)
 
 
-def _header(book: fastexcel.ExcelReader, name: str, spec: Spec) -> list[str]:
-    top = _loaded(book, name, n_rows=max(spec.header)).to_arrow()
+def _header(top: pa.RecordBatch, spec: Spec) -> list[str]:
     rows = [row for row in sorted(spec.header, reverse=True) if row <= top.num_rows]
     named = [
         next((said for row in rows if (said := _stripped(column[row - 1].as_py()))), "")
@@ -142,9 +140,11 @@ def _shaped(table: pa.RecordBatch, width: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=[str(at) for at in range(width)])
 
 
-def _batches(table: pa.RecordBatch, names: list[str], errors: Any) -> Iterator[pa.RecordBatch]:
+def _batches(
+    table: pa.RecordBatch, names: list[str], errors: dict[int, dict[int, str]]
+) -> Iterator[pa.RecordBatch]:
     columns = [_dates(_absent(column.cast(pa.string()))) for column in table.columns]
-    for at, cells in _error_cells(errors, len(columns)).items():
+    for at, cells in errors.items():
         columns[at] = _put(columns[at], cells)
     batch = pa.RecordBatch.from_arrays(columns, names=names)
     present = pc.invert(pc.is_null(columns[0]))
@@ -168,14 +168,16 @@ def _dates(column: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(column, _MIDNIGHT, r"\1")
 
 
-def _error_cells(errors: Any, width: int) -> dict[int, dict[int, str]]:
+def _error_cells(errors: Any, width: int, last_header: int) -> dict[int, dict[int, str]]:
     """Column → row → the error's name; fastexcel makes an error cell an absent one."""
     cells: dict[int, dict[int, str]] = {}
     for error in errors.errors if errors else ():
         row, column = error.offset_position
         kind = re.search(r"Error\((\w+)\)", error.detail)
-        if column < width:
-            cells.setdefault(column, {})[row] = _ERRORS.get(kind[1] if kind else "", "#ERROR")
+        if column < width and row >= last_header:
+            cells.setdefault(column, {})[row - last_header] = _ERRORS.get(
+                kind[1] if kind else "", "#ERROR"
+            )
     return cells
 
 

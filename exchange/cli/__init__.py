@@ -10,7 +10,7 @@ import sys
 import typer
 from rich.console import Console
 
-from exchange.cli import call, db, demo, identity, ledger, library, licenses, start
+from exchange.cli import call, db, demo, identity, ledger, library, licenses, source, start
 from schemas.errors import Unavailable, YizhanError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Yizhan (驿站): a data-sharing exchange and electronic-license hub.",
 )
+app.add_typer(source.app, name="source", help="Sources: add, list, try before a schedule.")
 app.add_typer(library.app, name="library", help="Libraries: collect, check, replay, reconcile.")
 app.add_typer(identity.app, name="identity", help="Identity: aliases, merges, the review queue.")
 app.add_typer(ledger.app, name="ledger", help="The ledger: verify it, prove one entry.")

@@ -7,7 +7,7 @@ where a source has no open items. Keys are compared by a digest under a key outs
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -31,10 +31,14 @@ _DIGEST = 16
 _AT_ONCE = 10_000
 
 
-def digest(settings: Settings, content: object) -> bytes:
-    """A digest of a row or a key that says nothing without the quarantine's own key."""
+def digester(settings: Settings) -> Callable[[object], bytes]:
+    """Digests of rows and keys that say nothing without the quarantine's own key."""
     key = settings.secret(quarantine.KEY)
-    return hashlib.blake2b(orjson.dumps(content), key=key, digest_size=_DIGEST).digest()
+
+    def digest(content: object) -> bytes:
+        return hashlib.blake2b(orjson.dumps(content), key=key, digest_size=_DIGEST).digest()
+
+    return digest
 
 
 def settle(conn: psycopg.Connection, batch: BatchId | None = None) -> int:
@@ -106,6 +110,7 @@ def _name(
     conn: psycopg.Connection, settings: Settings, contract: Contract, manifest: Manifest, of: str
 ) -> None:
     """Give the open items that have none yet the digest of their key; empty where they have no."""
+    digest = digester(settings)
     with conn.cursor("unnamed_items") as cursor:
         cursor.itersize = _AT_ONCE
         cursor.execute(
@@ -115,7 +120,7 @@ def _name(
         )
         for items in _chunks(quarantine.opened(settings, cursor)):
             found = keys_of([item.row for item in items], contract, manifest)
-            named = [digest(settings, key) if key else b"" for key in found]
+            named = [digest(key) if key else b"" for key in found]
             places = [[item.batch for item in items], [item.row_number for item in items]]
             conn.execute(_NAMED, (*places, named))
 
@@ -124,6 +129,7 @@ def _came(
     conn: psycopg.Connection, settings: Settings, contract: Contract, stage: Identifier
 ) -> Iterator[tuple[bytes, str]]:
     """The digest of each staged key, and what shall become of it; what is kept says nothing."""
+    digest = digester(settings)
     parts = [SQL("{}::text").format(Identifier(key)) for key in contract.key]
     with conn.cursor("staged_keys") as cursor:
         cursor.itersize = _AT_ONCE
@@ -133,7 +139,7 @@ def _came(
             )
         )
         for fate, *key in cursor:
-            yield digest(settings, key), fate
+            yield digest(key), fate
 
 
 def _brought_in(conn: psycopg.Connection, settings: Settings, batch: Batch) -> list[Key]:
@@ -201,21 +207,26 @@ UPDATE library.quarantine q SET state = 'repaired', settled_at = now(), settled_
 """
 # Items of before whose key is wrong again in this batch, open or gone a moment ago by a snapshot.
 _STILL_WRONG = """
-WITH old AS (SELECT key_digest, min(first_seen) AS first_seen FROM library.quarantine
-              WHERE source = %(source)s AND batch < %(batch)s AND key_digest <> ''
-                AND (state = 'open' OR state = 'gone' AND settled_batch = %(batch)s)
-              GROUP BY key_digest)
-UPDATE library.quarantine new SET first_seen = least(new.first_seen, old.first_seen)
-  FROM old WHERE new.source = %(source)s AND new.batch = %(batch)s AND new.state = 'open'
-   AND new.key_digest = old.key_digest
+WITH new AS MATERIALIZED (
+         SELECT DISTINCT key_digest FROM library.quarantine
+          WHERE batch = %(batch)s AND state = 'open' AND key_digest <> ''),
+     old AS MATERIALIZED (
+         SELECT key_digest, min(first_seen) AS first_seen
+           FROM library.quarantine JOIN new USING (key_digest)
+          WHERE source = %(source)s AND batch < %(batch)s
+            AND (state = 'open' OR state = 'gone' AND settled_batch = %(batch)s)
+          GROUP BY key_digest)
+UPDATE library.quarantine again SET first_seen = least(again.first_seen, old.first_seen)
+  FROM old WHERE again.batch = %(batch)s AND again.state = 'open'
+   AND again.key_digest = old.key_digest
 """
 _WRONG_OTHERWISE = """
+WITH new AS MATERIALIZED (
+         SELECT DISTINCT key_digest FROM library.quarantine
+          WHERE batch = %(batch)s AND state = 'open' AND key_digest <> '')
 UPDATE library.quarantine old SET state = 'gone', settled_at = now(), settled_batch = %(batch)s
- WHERE old.source = %(source)s AND old.state = 'open' AND old.batch < %(batch)s
-   AND old.last_batch <> %(batch)s AND old.key_digest <> ''
-   AND EXISTS (SELECT FROM library.quarantine new
-                WHERE new.source = old.source AND new.batch = %(batch)s AND new.state = 'open'
-                  AND new.key_digest = old.key_digest)
+  FROM new WHERE old.key_digest = new.key_digest AND old.source = %(source)s
+   AND old.state = 'open' AND old.batch < %(batch)s AND old.last_batch <> %(batch)s
 """
 _ANY_NAMED = """
 SELECT EXISTS (SELECT FROM library.quarantine WHERE source = %(source)s AND state = 'open'

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -64,7 +64,7 @@ class Quarantined:
     batch: BatchId
     row_number: int
     reasons: tuple[str, ...]
-    row: dict[str, Any]
+    row: dict[str, Any] = field(repr=False)  # a person's, so in no error
     state: State = State.OPEN
     first_seen: datetime | None = None
 

@@ -15,7 +15,7 @@ of them and does nothing. The source is not asked, and its cursor stays.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -48,7 +48,7 @@ class Repaired:
 
     batch: BatchId
     row_number: int
-    row: Mapping[str, str | None]
+    row: Mapping[str, str | None] = field(repr=False)  # a person's, so in no error
 
     @property
     def place(self) -> tuple[BatchId, int]:
@@ -312,7 +312,7 @@ def _changes(rows: Sequence[Repaired]) -> Iterator[dict[str, Any]]:
 
 def _digest(settings: Settings, row: Repaired) -> bytes:
     said = {name: text for name, text in row.row.items() if name != SEQUENCE}
-    return mended.digest(settings, orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode())
+    return mended.digester(settings)(orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode())
 
 
 def _places(places: Iterable[tuple[BatchId, int]]) -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
 from rich.console import Console
 
 from exchange import bootstrap, migrate, ports
@@ -61,6 +62,30 @@ class House:
             password=self.superuser_password,
             dbname=database,
         )
+
+    @property
+    def server(self) -> int:
+        """The process of the database server."""
+        return int((self.cluster.data / "postmaster.pid").read_text().split()[0])
+
+    @contextmanager
+    def database(self, name: str, template: str = "template1") -> Iterator[str]:
+        """A database of that name, which goes with the block; the superuser's DSN of it."""
+        made = SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template))
+        with self.superuser() as admin:
+            admin.execute(made)
+        try:
+            yield self.superuser_dsn(name)
+        finally:
+            with self.superuser() as admin:
+                admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+    @contextmanager
+    def empty_library(self, name: str) -> Iterator[Settings]:
+        """The house with a database that was never loaded, which goes with the block."""
+        database = replace(self.settings.database, name=name)
+        with self.database(name, self.settings.database.name):
+            yield replace(self.settings, database=database)
 
     def settle(self) -> None:
         """Write out what earlier work left in memory, so that nobody pays for somebody else's."""

@@ -7,6 +7,8 @@ it costs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import psycopg
 
 from connectors.testkit.city import generate, population
@@ -23,7 +25,7 @@ _PEOPLE = f"""
     FROM (SELECT n, born, '330784' || to_char(born, 'YYYYMMDD') || lpad((n / 30000)::text, 3, '0')
                  AS body
           FROM (SELECT n, date '1934-01-01' + (n::bigint * 7919 %% 30000)::int AS born
-                FROM generate_series(0, %(count)s - 1) AS n) AS days) AS bodies
+                FROM generate_series(%(first)s, %(first)s + %(count)s - 1) AS n) AS days) AS bodies
 """
 # Per thousand: 2 fail their check, 2 have a division that nobody knows, 5 have 15 digits, 5 are
 # written with a small x if they end in one, 3 in full-width digits; 15 are dead, 3 come twice.
@@ -41,9 +43,12 @@ SELECT CASE WHEN n %% 500 = 1 THEN left(id, 17) || translate(right(id, 1), '0123
        '东城街道金城路' || n %% 400 || '号', '金城路' || n %% 400 || '号' || n %% 7 || '幢302室',
        '138' || lpad(n::text, 8, '0'),
        CASE WHEN n %% 67 = 0 THEN '1' ELSE '0' END,
-       CASE WHEN n %% 67 = 0 THEN date '2020-06-01' END, '2025-11-20T08:30:00+08:00'
+       CASE WHEN n %% 67 = 0 THEN date '2020-06-01' END,
+       to_char(timestamp '2018-01-01 08:30:00' + n %% 70000 * interval '53 minutes',
+               'YYYY-MM-DD"T"HH24:MI:SS"+08:00"')
 FROM ({_PEOPLE}) AS people, generate_series(1, CASE WHEN n %% 333 = 0 THEN 2 ELSE 1 END)
 """  # noqa: E501
+_NOW = """to_char(now() AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD"T"HH24:MI:SS"+08:00"')"""
 _LIBRARY = f"""
 INSERT INTO library.population_resident (resident_id, name, sex, ethnicity, birth_date,
     household_division, household_address, residence_address, deceased, changed_at, _batch, _since)
@@ -54,21 +59,60 @@ RETURNING resident_id
 """
 
 
-def fill_register(dsn: str, count: int) -> str:
-    """Make the police's register with `count` people; returns the DSN of its reader."""
+@dataclass(frozen=True)
+class Register:
+    """The police's register with so many people: its DSN, and that of its reader."""
+
+    dsn: str
+    reader: str
+    people: int
+
+
+def fill_register(dsn: str, count: int) -> Register:
+    """Make the police's register with `count` people."""
     reader = population.load(dsn, generate(7, 100).residents, reader_password="reads-only")
     with psycopg.connect(dsn) as conn:
         conn.execute("ALTER TABLE rkk.ryjbxx DISABLE TRIGGER bg")
         conn.execute("TRUNCATE rkk.ryjbxx")
-        conn.execute(_REGISTER.encode(), {"count": count})
+        conn.execute(_REGISTER.encode(), {"first": 0, "count": count})
+        conn.execute('CREATE INDEX ON rkk.ryjbxx ("GXSJ")')
         conn.execute("ALTER TABLE rkk.ryjbxx ENABLE TRIGGER bg")
+    _tidy(dsn)
+    return Register(dsn, reader, count)
+
+
+def change_register(register: Register, turn: int) -> None:
+    """Change one in a hundred people, others at each turn below 100.
+
+    Of a thousand nine move, one is struck off, and one is new. The change log tells of each.
+    """
+    new = register.people // 1000
+    parameters = {
+        "some": f"%{turn:02d}",
+        "few": f"%0{turn:02d}",
+        "first": register.people + turn * new,
+        "count": new,
+    }
+    with psycopg.connect(register.dsn) as conn:
+        conn.execute('DELETE FROM rkk.ryjbxx WHERE "LXDH" LIKE %(few)s', parameters)
+        conn.execute(_MOVE.encode(), parameters)
+        conn.execute(_REGISTER.encode(), parameters)
+    _tidy(register.dsn)
+
+
+_MOVE = f"""
+UPDATE rkk.ryjbxx SET "JZDZ" = "JZDZ" || '新', "GXSJ" = {_NOW} WHERE "LXDH" LIKE %(some)s
+"""
+
+
+def _tidy(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("VACUUM ANALYZE rkk.ryjbxx")
-    return reader
+        conn.execute("VACUUM ANALYZE rkk.ryjbxx_bg")
 
 
 def fill_library(owner: psycopg.Connection, count: int) -> list[str]:
     """Put `count` people straight into the library; returns their numbers."""
-    rows = owner.execute(_LIBRARY.encode(), {"count": count}).fetchall()
+    rows = owner.execute(_LIBRARY.encode(), {"first": 0, "count": count}).fetchall()
     owner.execute("VACUUM ANALYZE library.population_resident")
     return [str(number) for (number,) in rows]

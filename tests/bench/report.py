@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
@@ -17,12 +17,13 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured figure."""
+    """One measured figure; `measured` are the rounds that it was made of."""
 
     name: str
     value: float
     unit: str
     against: str
+    measured: Mapping[str, list[float]] = field(default_factory=dict)
 
 
 def processor_seconds() -> float:

@@ -42,11 +42,11 @@ class TestReport:
 
     def test_every_group_can_be_asked_for(self) -> None:
         """A group is a module with one verb."""
-        for group in bench.GROUPS:
+        for group in (*bench.GROUPS, *bench.REHEARSALS):
             assert callable(importlib.import_module(f"tests.bench.{group}").measure)
 
     def test_an_unknown_group_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """ONLY= takes the four groups and nothing else."""
+        """ONLY= takes the groups, the rehearsal and nothing else."""
         monkeypatch.setattr("sys.argv", ["bench", "everything"])
 
         assert 2 == bench.main()
@@ -65,6 +65,24 @@ class TestReport:
         assert 0 == bench.main()
         assert FIGURE.name in json.loads((tmp_path / "bench.json").read_text())
         assert FIGURE.name in capsys.readouterr().out
+
+    def test_what_was_measured_survives_what_failed(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """A group that breaks off leaves the figures before it."""
+
+        def measure(folder: Path) -> Iterator[Figure]:
+            yield FIGURE
+            raise OSError("the disk is full")
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("sys.argv", ["bench", "vault"])
+        monkeypatch.setattr("tests.bench.vault.measure", measure)
+
+        with pytest.raises(OSError, match="disk"):
+            bench.main()
+
+        assert {FIGURE.name} == set(json.loads((tmp_path / "bench.json").read_text()))
 
 
 class TestLoad:

@@ -7,6 +7,7 @@ from connectors.testkit.city.lots import Row
 from connectors.testkit.city.parties import STRANGER, Hall, later
 from connectors.testkit.city.planting import Plot
 from connectors.testkit.city.table import Table
+from connectors.testkit.city.truth import BROKEN_REFERENCE
 
 
 def lists(hall: Hall, count: int) -> Plot:
@@ -72,6 +73,8 @@ def repairs(hall: Hall, penalised: Plot, listed: Plot) -> Plot:
     plot.contradict(lambda row: {"JDRQ": "2001-01-01"})
     plot.double()
     plot.estrange("CFWSH", "永罚决〔2001〕第000000号")
+    strangers = sum(row["SHXYM"] == STRANGER for row in plot.sound)
+    plot.expected.planted[BROKEN_REFERENCE] += strangers
     return plot
 
 

@@ -42,7 +42,7 @@ def plan(source: Source, json: Json = False) -> None:
     settings = Settings.load()
     source_named(settings, source)
     with progress(f"{source}: planning", json):
-        planned = journey.plan(settings, source)  # type: ignore[attr-defined]  # comes with the engine
+        planned = journey.plan(settings, source)  # type: ignore[attr-defined,unused-ignore]  # comes with the engine
     if json:
         print_json(planned and {**vars(planned), "passes": planned.passes})
     elif planned is None:

@@ -234,6 +234,7 @@ class TestOrder:
     def test_a_file_of_no_known_name_is_counted(self, folder: Path) -> None:
         source = manifest(**DAILY)
         drop(folder, "t_2026-13-01.csv")
+        drop(folder, "others_20260105.csv")
         (folder / ".t_20260105.csv.part").touch()
         feed = opened(source, folder)
 

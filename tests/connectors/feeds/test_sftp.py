@@ -213,6 +213,19 @@ class TestLines:
             pass
         real()
 
+    def test_no_room_for_it(self, server: SftpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A full disk is named as such, and the file is not asked for again and again."""
+        (server.root / "drop" / "big").write_bytes(bytes(1 << 20))
+        full = Path("/dev/full").open("wb", 0)  # noqa: SIM115 - whoever fetches closes it
+        monkeypatch.setattr("tempfile.TemporaryFile", lambda: full)
+
+        with (
+            closing(place(server)) as there,
+            pytest.raises(PlaceAway, match="no room to fetch big"),
+            there.opened("big"),
+        ):
+            pass
+
     def test_a_server_that_hangs_up(self, server: SftpServer) -> None:
         server.faults.deaf = True
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,11 +15,12 @@ import uvicorn
 
 from connectors.feeds import load_manifests
 from connectors.testkit.city import SOURCES, City, desks
-from connectors.testkit.city.truth import Expected
+from connectors.testkit.city.truth import BROKEN_REFERENCE, Expected
+from connectors.testkit.gateway import append_rows
 from connectors.testkit.gateway.__main__ import Gateway
 from exchange.database import Role
 from exchange.demo import checks
-from exchange.libraries import journey, thematic
+from exchange.libraries import batches, journey, thematic
 from exchange.settings import Settings
 from schemas.contract import all_contracts
 from tests.conftest import RunningCluster, free_port
@@ -31,8 +34,10 @@ from tests.connectors.feeds.conftest import (  # noqa: F401 - fixtures
     office,
     police,
 )
+from tests.exchange.libraries.built_by_hand import BUILT, Library, found
 
 OWNERSHIP = "real_estate_registration.ownership"
+BROKEN = b"SELECT dataset, count(*) FROM library.broken_reference GROUP BY dataset"
 
 
 @pytest.fixture
@@ -46,23 +51,29 @@ def cloud_reader(cluster: RunningCluster, city: City) -> Iterator[str]:  # noqa:
     cluster.drop(name)
 
 
-@pytest.fixture(scope="session")
-def platform(
-    tmp_path_factory: pytest.TempPathFactory,
-    city: City,  # noqa: F811 - pytest hands fixtures in by name
-) -> Iterator[dict[str, str]]:
-    """The exchange platform's gateway, listening; what the manifests ask for."""
-    folder, port = tmp_path_factory.mktemp("platform"), free_port()
+@dataclass(frozen=True)
+class Platform:
+    """The exchange platform's gateway: its folder, and what the manifests ask for."""
+
+    folder: Path
+    secrets: Mapping[str, str]
+
+
+@pytest.fixture
+def platform(tmp_path: Path, city: City) -> Iterator[Platform]:  # noqa: F811 - pytest hands fixtures in by name
+    """The gateway, listening in a thread: a process takes seconds to start."""
+    folder, port = tmp_path / "platform", free_port()
     access = desks.open_platform(folder, city.tables)
     config = uvicorn.Config(Gateway.of(folder).app(), port=port, log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    yield {
+    found = {
         "YIZHAN_SOURCE_PLATFORM_URL": f"http://127.0.0.1:{port}",
         "YIZHAN_SOURCE_PLATFORM_REQUESTER": access.requester,
         "YIZHAN_SOURCE_PLATFORM_KEY": access.app_key,
     }
+    yield Platform(folder, found)
     server.should_exit = True
     thread.join()
 
@@ -77,7 +88,7 @@ def departments(
     drop: Path,  # noqa: F811 - pytest hands fixtures in by name
     estate: Registry,  # noqa: F811 - pytest hands fixtures in by name
     cloud_reader: str,
-    platform: dict[str, str],
+    platform: Platform,
 ) -> Settings:
     """Settings whose sources are the city's running departments."""
     settings.sources.symlink_to(SOURCES)
@@ -85,7 +96,7 @@ def departments(
     desks.load_addresses(police.clerk, city.tables, reader_password="read-only")
     found = {
         **estate.secrets,
-        **platform,
+        **platform.secrets,
         **{desk.variable: str(tmp_path / "desks" / desk.folder) for desk in desks.DESKS.values()},
         "YIZHAN_SOURCE_CLOUD_DSN": cloud_reader,
         "YIZHAN_SOURCE_RESIDENTS_DSN": police.reader,
@@ -101,11 +112,10 @@ def sources() -> dict[str, str]:
     return {manifest.dataset: manifest.source for manifest in load_manifests(SOURCES)}
 
 
-def counted(settings: Settings, sql: str) -> tuple[int, ...]:
+def columns(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    """What a statement finds, column by column."""
     with settings.database.connect(Role.INGEST) as conn:
-        row = conn.execute(sql.encode()).fetchone()
-    assert row is not None
-    return tuple(row)
+        return list(zip(*conn.execute(sql.encode()).fetchall(), strict=True))
 
 
 def told(expected: Expected) -> dict[str, object]:
@@ -120,7 +130,7 @@ def told(expected: Expected) -> dict[str, object]:
     }
 
 
-def found(counts: Mapping[str, object]) -> dict[str, object]:
+def seen(counts: Mapping[str, object]) -> dict[str, object]:
     """The same of a batch, its reasons by their kind."""
     names = ("landed", "inserted", "duplicate", "mended", "aliases")
     assert isinstance(counts["reasons"], dict)
@@ -141,7 +151,7 @@ class TestCity:
             outcome = journey.collect(departments, source)
             assert outcome is not None
             wanted[dataset] = told(city.truth.datasets[dataset])
-            counts[dataset] = found(outcome.counts)
+            counts[dataset] = seen(outcome.counts)
             assert [] == journey.audit(departments, outcome.batch)
         assert wanted == counts
 
@@ -150,7 +160,45 @@ class TestCity:
 
         with departments.database.connect(Role.OWNER) as owner:
             findings = list(checks.against_truth(owner, city.truth))
+            broken: dict[str, int] = dict(owner.execute(BROKEN).fetchall())
+            library = Library(owner)
+            opinions = {dataset: work_out(library) for dataset, (_, work_out) in BUILT.items()}
+            held = {dataset: found(library, dataset, opinions[dataset]) for dataset in BUILT}
         assert [] == [finding.line for finding in findings if not finding.true]
+        assert opinions == held
+        assert broken == {
+            dataset: count
+            for dataset, expected in city.truth.datasets.items()
+            if (count := expected.planted[BROKEN_REFERENCE])
+        }
+
+    def test_an_entry_on_a_list_reaches_the_institution(
+        self,
+        departments: Settings,
+        city: City,  # noqa: F811 - pytest hands fixtures in by name
+        platform: Platform,
+    ) -> None:
+        """Whoever is put on a list is no longer in good standing, and nobody else is looked at."""
+        of = "off_campus_tutoring.institution"
+        for source in ("registrations", "tutoring-licenses", "penalties", "repairs", "blacklist"):
+            journey.collect(departments, source)
+        thematic.build(departments, of)
+        good = "SELECT uscc FROM library.off_campus_tutoring_institution WHERE in_good_standing"
+        [before] = columns(departments, good)
+        entries = city.tables["credit.blacklist"].as_rows()
+        sound = next(row for row in entries if row["SHXYM"] and row["DQZT"] == "在列")
+        append_rows(
+            platform.folder, "s_yzsx", [{**sound, "BH": "YKSX2026999999", "SHXYM": before[0]}]
+        )
+
+        journey.collect(departments, "blacklist")
+        built = thematic.build(departments, of)
+
+        [after] = columns(departments, good)
+        assert set(before) - {before[0]} == set(after)
+        with departments.database.connect(Role.INGEST) as conn:
+            counts = batches.get(conn, built or 0).counts
+        assert (1, 1) == (counts["touched"], counts["updated"])
 
     def test_a_sale_touches_one_unit(
         self,
