@@ -39,3 +39,6 @@ class FeedSettings(Strict):
 
     opened_by: ClassVar[str]
     """`package.module:Class` of the feed, which has `opened(manifest, secrets)`."""
+
+    any_time: ClassVar[bool] = False
+    """Whether `plan(None)` may be asked again and again for all that the source holds now."""

@@ -40,6 +40,7 @@ class SqlChanges(SqlSource):
     """A PostgreSQL table read whole once, then its change log by sequence."""
 
     opened_by: ClassVar[str] = "connectors.feeds.sql_changes:SqlFeed"
+    any_time: ClassVar[bool] = True
 
     kind: Literal["sql_changes"]
     driver: Literal["postgresql"] = "postgresql"
@@ -58,6 +59,7 @@ class SqlCursor(SqlSource):
     """
 
     opened_by: ClassVar[str] = "connectors.feeds.sql_cursor:CursorFeed"
+    any_time: ClassVar[bool] = True
 
     kind: Literal["sql_cursor"]
     table: Name
@@ -73,6 +75,7 @@ class SqlSnapshot(SqlSource):
     """
 
     opened_by: ClassVar[str] = "connectors.feeds.sql_snapshot:SnapshotFeed"
+    any_time: ClassVar[bool] = True
 
     kind: Literal["sql_snapshot"]
     table: Name

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -192,6 +192,29 @@ def published_before(conn: psycopg.Connection, batch: Batch) -> Batch | None:
         (batch.dataset, batch.id),
     )
     return found[0] if found else None
+
+
+def landed_before(conn: psycopg.Connection, dataset: str, age: timedelta) -> list[Batch]:
+    """Published batches whose landed files are older, but for the last snapshot of each source."""
+    return _query(
+        conn,
+        "SELECT * FROM library.batch b WHERE dataset = %(dataset)s AND state = 'published'"
+        " AND file IS NOT NULL AND published_at < now() - %(age)s"
+        " AND NOT (mode = 'snapshot' AND NOT EXISTS (SELECT FROM library.batch l"
+        "   WHERE l.source = b.source AND l.mode = 'snapshot' AND l.state = 'published'"
+        "   AND l.id > b.id)) ORDER BY id",
+        {"dataset": dataset, "age": age},
+    )
+
+
+def forget_file(conn: psycopg.Connection, batch: Batch) -> None:
+    """Say that the landed file has expired; its digest stays. Raises `Fenced`."""
+    found = _query(
+        conn,
+        "UPDATE library.batch SET file = NULL WHERE id = %s AND lease = %s RETURNING *",
+        (batch.id, batch.lease),
+    )
+    _mine(found, batch)
 
 
 def unlike(conn: psycopg.Connection, dataset: str) -> None:

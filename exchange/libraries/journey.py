@@ -50,14 +50,16 @@ def manifest_of(settings: Settings, source: str) -> Manifest:
     raise NotFound(f"there is no source {source} in {settings.sources.name}")
 
 
-def collect(settings: Settings, source: str) -> Outcome | None:
-    """Land what is new at a source and load it; None when there is nothing new."""
-    batch = land(settings, source)
+def collect(settings: Settings, source: str, *, whole: bool = False) -> Outcome | None:
+    """Land what is new at a source, or all it holds, and load it; None when there is nothing."""
+    batch = land(settings, source, whole=whole)
     return None if batch is None else load(settings, batch)
 
 
-def land(settings: Settings, source: str) -> BatchId | None:
+def land(settings: Settings, source: str, *, whole: bool = False) -> BatchId | None:
     """Keep the source's next window; None when nothing is new or a held batch is in the way.
+
+    With `whole`, all that it holds now; None, too, where that window was read before.
 
     A batch that was landed and not loaded is handed out again. Raises `Busy`, or what the source
     raises: `Unavailable` to try again, `Invalid` that names its owner.
@@ -68,20 +70,20 @@ def land(settings: Settings, source: str) -> BatchId | None:
         if waiting and waiting.state is not State.LANDING:
             return waiting.id if waiting.state is State.LANDED else None
         with closing(open_feed(manifest, os.environ)) as feed:
-            window = feed.plan(batches.cursor_of(conn, source))
+            window = feed.plan(None if whole else batches.cursor_of(conn, source))
             if window is None:
                 return None
             batch = _begun(conn, manifest, waiting, window)
             conn.commit()
             if batch is None:
                 return None
-            landed, totals = _taken(settings, manifest, feed, batch, window)
-            batches.save(conn, _after(batch, landed, totals, feed.notices()))
+            landed, totals = taken(settings, manifest, feed, batch, window)
+            batches.save(conn, after(batch, landed, totals, feed.notices()))
             conn.commit()
             return batch.id
 
 
-def _taken(
+def taken(
     settings: Settings, manifest: Manifest, feed: Feed, batch: Batch, window: Window
 ) -> tuple[landing.Landed, Totals]:
     """Land the window while the source counts it by its own means."""
@@ -102,7 +104,7 @@ def _begun(
     )
 
 
-def _after(
+def after(
     batch: Batch, landed: landing.Landed, totals: Totals, notices: Mapping[str, int]
 ) -> Batch:
     """The batch when its rows are kept: landed, or held where the source counts otherwise."""

@@ -13,10 +13,11 @@ from psycopg.sql import SQL
 
 from connectors.feeds import load_manifests
 from exchange.database import Role, without_detail
-from exchange.libraries import batches, journey, staging, thematic
+from exchange.libraries import batches, journey, planning, staging, thematic
 from exchange.libraries.batches import Batch, BatchId, Busy, Held, State, running
 from exchange.libraries.tables import named
 from exchange.settings import Settings
+from schemas.contract import all_contracts
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Swept:
     built: tuple[BatchId, ...]
     files: int
     tables: int
+    expired: int = 0
 
 
 def sweep(settings: Settings) -> Swept:
@@ -39,7 +41,33 @@ def sweep(settings: Settings) -> Swept:
     tables = _sweep_tables(settings)
     loaded = tuple(_load_landed(settings))
     built = tuple(_build_missed(settings))
-    return Swept(loaded, built, files, tables)
+    return Swept(loaded, built, files, tables, expire(settings))
+
+
+def expire(settings: Settings) -> int:
+    """Remove landed files whose contract lets them go; their digests stay. How many went.
+
+    The last snapshot of a source stays, for the next one is held against it.
+    """
+    with without_detail(), settings.database.connect(Role.INGEST) as conn:
+        due = [
+            batch
+            for contract in all_contracts()
+            if contract.retention
+            for batch in batches.landed_before(conn, contract.id, contract.retention)
+        ]
+    return sum(_expire(settings, batch) for batch in due)
+
+
+def _expire(settings: Settings, batch: Batch) -> int:
+    try:
+        with running(settings.database, batch.source) as conn:
+            batches.forget_file(conn, batch)
+            conn.commit()
+            (settings.landing / str(batch.file)).unlink(missing_ok=True)
+            return 1
+    except Busy:
+        return 0
 
 
 def _sources(settings: Settings) -> list[str]:
@@ -88,13 +116,22 @@ def _files(conn: psycopg.Connection, source: str) -> list[tuple[str | None]]:
 
 def _sweep_tables(settings: Settings) -> int:
     with without_detail(), settings.database.connect(Role.INGEST) as conn:
-        left = [(name, batches.get(conn, staging.batch_of(name))) for name in staging.tables(conn)]
-    return sum(_drop(settings, name, batch) for name, batch in left)
+        left = [(name, _source_of(settings, conn, name)) for name in staging.tables(conn)]
+    return sum(_drop(settings, name, source) for name, source in left)
 
 
-def _drop(settings: Settings, name: str, batch: Batch) -> int:
+def _source_of(settings: Settings, conn: psycopg.Connection, name: str) -> str:
+    """The source whose run a staging table was made for, or whose dry run."""
+    batch, lease = staging.made_for(name)
+    if batch != planning.NOBODY:
+        return batches.get(conn, batch).source
+    dry_runs = {planning.lease_of(source): source for source in _sources(settings)}
+    return dry_runs.get(lease, name)
+
+
+def _drop(settings: Settings, name: str, source: str) -> int:
     try:
-        with running(settings.database, batch.source) as conn:
+        with running(settings.database, source) as conn:
             conn.execute(SQL("DROP TABLE IF EXISTS {}").format(named(name)))
             conn.commit()
             return 1

@@ -192,7 +192,7 @@ def _merged(job: Load, check: Check, table: str) -> Batch:
     broken = _references(job, table)
     merge.apply(conn, move, difference, at)
     counts["flagged"] = {**counts["flagged"], **broken}
-    counts |= {**_placed(job, difference, check.tally.holding), "aliases": _learned(job)}
+    counts |= {**placed(job, difference, check.tally.holding), "aliases": _learned(job)}
     if job.again:
         _replayed(job, difference)
     else:
@@ -223,7 +223,7 @@ def _staged(job: Load, check: Check, table: str, began: datetime) -> None:
             aliases.hear(conn, judged.aliases)
             yield _fresh(job, judged.good, began) if job.fresh else judged.good
         if job.changes and not job.fresh and not job.changes.gone.is_empty():
-            yield _gone(job.contract, job.changes.gone)
+            yield gone(job.contract, job.changes.gone)
 
     staging.fill(job.settings.database, table, rows())
 
@@ -240,7 +240,7 @@ def _fresh(job: Load, good: pl.DataFrame, began: datetime) -> pl.DataFrame:
     )
 
 
-def _gone(contract: Contract, gone: pl.DataFrame) -> pl.DataFrame:
+def gone(contract: Contract, gone: pl.DataFrame) -> pl.DataFrame:
     """Keys that are no more, in the shape of staged rows."""
     shape = pl.from_arrow(contract.arrow_schema().empty_table())
     assert isinstance(shape, pl.DataFrame)
@@ -288,7 +288,7 @@ def _named(broken: Mapping[str, int]) -> dict[str, int]:
     return {f"{name}:reference": count for name, count in broken.items()}
 
 
-def _placed(job: Load, difference: Difference, holding: int) -> dict[str, int]:
+def placed(job: Load, difference: Difference, holding: int) -> dict[str, int]:
     """Where the landed rows went that were neither refused nor repeated."""
     written = difference.inserted + difference.updated
     judged = len(job.changes.places) if job.changes else job.kept.rows

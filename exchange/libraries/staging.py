@@ -123,6 +123,7 @@ def tables(conn: psycopg.Connection) -> list[str]:
     return [str(name) for (name,) in rows]
 
 
-def batch_of(name: str) -> BatchId:
-    """The batch that a staging table was made for."""
-    return int(name.removeprefix(PREFIX).split("_")[0])
+def made_for(name: str) -> tuple[BatchId, int]:
+    """The batch and the lease that a staging table was made for."""
+    batch, lease = name.removeprefix(PREFIX).split("_")
+    return int(batch), int(lease)

@@ -70,10 +70,11 @@ BATCH = Table(
     CheckConstraint("mode IN ('snapshot', 'changes', 'build')", name="batch_mode"),
     schema=SCHEMA,
 )
-# A rejected window may be read again; any other is read once.
+# A rejected window may be read again; any other is read once, and once whole.
 Index(
     "batch_window",
     BATCH.c.source,
+    BATCH.c.mode,
     BATCH.c.window_end,
     unique=True,
     postgresql_where=text("state <> 'rejected'"),

@@ -24,7 +24,7 @@ from exchange.cli.library.printing import (
     source_named,
     whoever,
 )
-from exchange.libraries import batches, journey, thematic
+from exchange.libraries import batches, journey, planning, thematic
 from exchange.libraries.journey import Outcome
 from exchange.libraries.plan import Plan
 from exchange.settings import Settings
@@ -42,7 +42,7 @@ def plan(source: Source, json: Json = False) -> None:
     settings = Settings.load()
     source_named(settings, source)
     with progress(f"{source}: planning", json):
-        planned = journey.plan(settings, source)  # type: ignore[attr-defined,unused-ignore]  # comes with the engine
+        planned = planning.plan(settings, source)
     if json:
         print_json(planned and {**vars(planned), "passes": planned.passes})
     elif planned is None:

@@ -7,6 +7,9 @@ down_revision = "0004_intake"
 
 STATEMENTS: tuple[str, ...] = (
     "ALTER TABLE library.batch ADD COLUMN IF NOT EXISTS fingerprint text",
+    "DROP INDEX library.batch_window",
+    "CREATE UNIQUE INDEX batch_window ON library.batch (source, mode, window_end)"
+    " WHERE state <> 'rejected'",
 )
 
 

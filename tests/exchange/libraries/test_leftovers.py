@@ -98,7 +98,7 @@ class TestSweep:
         for contract in thematic.thematic():
             thematic.build(city_of.settings, contract.id)
 
-        assert leftovers.Swept((), (), 0, 0) == leftovers.sweep(city_of.settings)
+        assert leftovers.Swept((), (), 0, 0, 0) == leftovers.sweep(city_of.settings)
 
     def test_a_batch_that_was_landed_is_loaded(self, city_of: City) -> None:
         """Its run died before it could."""
