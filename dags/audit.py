@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, task
 
-from dags.duties import AT_NIGHT, duty, manifests, pace
+from dags import manifests
+from dags.duties import AT_NIGHT, duty, pace
 
 with DAG(
     dag_id="audit",
@@ -29,4 +30,4 @@ with DAG(
         with duty():
             nightly.compare(Settings.load(), source)
 
-    compare.expand(source=[manifest.source for manifest in manifests()[0]])
+    compare.expand(source=[manifest.source for manifest in manifests.read()[0]])

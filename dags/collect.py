@@ -17,8 +17,9 @@ from typing import Any
 from airflow.sdk import DAG, task
 
 from connectors.feeds.manifest import Manifest
-from dags import pages
-from dags.duties import DAG_HABITS, asset, duty, manifests, pace, pool, tell
+from dags import manifests, pages
+from dags.duties import DAG_HABITS, asset, duty, pace, pool, tell
+from dags.manifests import dag_id
 from dags.waiting import Land
 from schemas.contract import load as contract_of
 
@@ -29,7 +30,7 @@ def collect(manifest: Manifest) -> DAG:
     """The DAG of one source."""
     published = asset(manifest.dataset)
     with DAG(
-        dag_id=f"collect__{manifest.source.replace('-', '_')}",
+        dag_id=dag_id(manifest.source),
         description=f"{manifest.dataset} from {manifest.source}",
         doc_md=pages.of_source(manifest, contract_of(manifest.dataset), __doc__),
         schedule=pace(manifest.interval or manifest.schedule),
@@ -62,7 +63,7 @@ def collect(manifest: Manifest) -> DAG:
 def refused(stem: str, why: str) -> DAG:
     """A DAG that runs nothing, in the place of one whose manifest cannot be read."""
     return DAG(
-        dag_id=f"collect__{stem.replace('-', '_')}",
+        dag_id=dag_id(stem),
         description="its manifest is wrong: nothing is collected",
         doc_md=pages.of_refused(stem, why, __doc__),
         schedule=None,
@@ -71,7 +72,7 @@ def refused(stem: str, why: str) -> DAG:
     )
 
 
-READ, WRONG = manifests()
+READ, WRONG = manifests.read()
 for each in READ:
     globals()[f"collect__{each.source}"] = collect(each)
 for stem, why in WRONG.items():

@@ -1,4 +1,4 @@
-"""What the DAGs share: where manifests are, the assets' names, who retries what, whose pool.
+"""What the DAGs share: the assets' names, who retries what, whose pool, what lineage is told.
 
 Retrying is a property of the error class: what is `Unavailable` is tried again, every other error
 of ours fails at once and waits for a person. An unforeseen error leaves a task as its kind and
@@ -7,7 +7,6 @@ place only, for its own words may repeat a row; ours are written not to.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,9 +17,8 @@ from airflow.sdk import Asset, CronTriggerTimetable
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowException
 
-from connectors.feeds.manifest import Manifest, load_manifest
-from schemas.contract import load as contract_of
-from schemas.errors import Invalid, Unavailable, YizhanError
+from connectors.feeds.manifest import Manifest
+from schemas.errors import Unavailable, YizhanError
 
 if TYPE_CHECKING:
     from exchange.settings import Settings
@@ -54,27 +52,6 @@ class Unforeseen(YizhanError):
     """An error that nobody wrote for readers: its kind and place, without what it says."""
 
     code = "unforeseen"
-
-
-def sources() -> Path:
-    """The folder of manifests, as `exchange.settings` finds it, without asking for a database."""
-    home = Path(os.environ.get("YIZHAN_HOME", ".yizhan"))
-    return Path(os.environ.get("YIZHAN_SOURCES", home / "sources"))
-
-
-def manifests() -> tuple[tuple[Manifest, ...], Mapping[str, str]]:
-    """Every manifest by source, and why each file that is none is not: the others go on."""
-    read, wrong = dict[str, Manifest](), dict[str, str]()
-    for path in sorted(sources().glob("*.yaml")):
-        try:
-            manifest = load_manifest(path)
-            if manifest.source in read:
-                raise Invalid(f"another manifest describes {manifest.source} already")
-            contract_of(manifest.dataset)
-            read[manifest.source] = manifest
-        except Invalid as err:
-            wrong[path.stem] = err.message
-    return tuple(read[source] for source in sorted(read)), wrong
 
 
 def asset(dataset: str) -> Asset:

@@ -41,6 +41,10 @@ if "scheduler" in sys.argv:
     import exchange.libraries.journey
     import exchange.libraries.leftovers
     import exchange.libraries.lineage
+    import connectors.feeds.manifest
+    from schemas.contract import all_contracts
+
+    all_contracts()
 if "triggerer" in sys.argv:
     import exchange.libraries.news
 if "dag-processor" in sys.argv:

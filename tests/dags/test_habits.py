@@ -118,14 +118,14 @@ class TestReading:
         self, airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Its DAG runs nothing and says why; the other sources are collected."""
-        from dags import collect, duties
+        from dags import collect, manifests
 
         good = next(SOURCES.glob("*.yaml"))
         (tmp_path / good.name).write_text(good.read_text("utf-8"), "utf-8")
         (tmp_path / "torn.yaml").write_text("source: torn\n", "utf-8")
         monkeypatch.setenv("YIZHAN_SOURCES", str(tmp_path))
 
-        read, wrong = duties.manifests()
+        read, wrong = manifests.read()
 
         assert [good.stem] == [manifest.source for manifest in read]
         page = collect.refused("torn", wrong["torn"]).doc_md
