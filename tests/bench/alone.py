@@ -21,11 +21,13 @@ from pkgutil import resolve_name
 from typing import Any, ParamSpec, TypeVar
 
 import psutil
+from rich.console import Console
 
 from exchange.libraries import journey
 from exchange.libraries.batches import State
 from exchange.settings import Settings
 from schemas import contract
+from schemas.errors import Unavailable
 
 T = TypeVar("T")
 Given = ParamSpec("Given")
@@ -45,10 +47,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Collected:
-    """A source that was collected: what the ledger counts, and the cost."""
+    """A source that was collected: what the ledger counts, the cost, and how often it took."""
 
     counts: Mapping[str, Any]
     cost: Cost
+    tries: int = 1
 
     @property
     def rows(self) -> int:
@@ -75,16 +78,28 @@ def measured(server: int, deed: Callable[[], T]) -> tuple[T, Cost]:
     return done, Cost(seconds, _processor(server) - used, _peak_mb())
 
 
-def collected(settings: Settings, source: str, server: int) -> Collected:
-    """Collect what is new at a source, which must be something, and publish it."""
+def collected(settings: Settings, source: str, server: int, tries: int = 1) -> Collected:
+    """Collect what is new at a source, which must be something, and publish it.
+
+    What says that it may be tried again is, so often, as a scheduler would.
+    """
     manifest = journey.manifest_of(settings, source)
     import_module("duckdb")
     resolve_name(manifest.feed.opened_by)
     contract.load(manifest.dataset)
-    outcome, cost = measured(server, lambda: journey.collect(settings, source))
+    (outcome, took), cost = measured(server, lambda: _tried(settings, source, tries))
     assert outcome is not None, f"{source} has nothing new"
     assert outcome.state is State.PUBLISHED, f"{source} is {outcome.state}"
-    return Collected(dict(outcome.counts), cost)
+    return Collected(dict(outcome.counts), cost, took)
+
+
+def _tried(settings: Settings, source: str, tries: int) -> tuple[journey.Outcome | None, int]:
+    for took in range(1, tries):
+        try:
+            return journey.collect(settings, source), took
+        except Unavailable as err:
+            Console(stderr=True).print(f"{source}: {err}; again …")
+    return journey.collect(settings, source), tries
 
 
 def _processor(server: int) -> float:

@@ -20,7 +20,7 @@ FIELDS = ("name", "sex", "birth_date", "household_division", "residence_address"
 _SUM = " + ".join(
     f"{weight} * substr(body, {place}, 1)::int" for place, weight in enumerate(RESIDENT_WEIGHTS, 1)
 )
-_PEOPLE = f"""
+PEOPLE = f"""
     SELECT n, born, body || substr('{RESIDENT_CHECKS}', 1 + ({_SUM}) %% 11, 1) AS id
     FROM (SELECT n, born, '330784' || to_char(born, 'YYYYMMDD') || lpad((n / 30000)::text, 3, '0')
                  AS body
@@ -46,7 +46,7 @@ SELECT CASE WHEN n %% 500 = 1 THEN left(id, 17) || translate(right(id, 1), '0123
        CASE WHEN n %% 67 = 0 THEN date '2020-06-01' END,
        to_char(timestamp '2018-01-01 08:30:00' + n %% 70000 * interval '53 minutes',
                'YYYY-MM-DD"T"HH24:MI:SS"+08:00"')
-FROM ({_PEOPLE}) AS people, generate_series(1, CASE WHEN n %% 333 = 0 THEN 2 ELSE 1 END)
+FROM ({PEOPLE}) AS people, generate_series(1, CASE WHEN n %% 333 = 0 THEN 2 ELSE 1 END)
 """  # noqa: E501
 _NOW = """to_char(now() AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD"T"HH24:MI:SS"+08:00"')"""
 _LIBRARY = f"""
@@ -54,7 +54,7 @@ INSERT INTO library.population_resident (resident_id, name, sex, ethnicity, birt
     household_division, household_address, residence_address, deceased, changed_at, _batch, _since)
 SELECT id, '王晓' || substr('明华丽强芳伟静敏军杰', 1 + n %% 10, 1), '1', '01', born, '330784',
        '东城街道金城路' || n %% 400 || '号', '金城路' || n %% 400 || '号', false, now(), 1, now()
-FROM ({_PEOPLE}) AS people
+FROM ({PEOPLE}) AS people
 RETURNING resident_id
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -36,10 +37,9 @@ class TestMeasure:
         monkeypatch.setattr("tests.bench.source_to_answer.measure", lambda folder: [ANSWER])
         # A process takes seconds to begin, and there are a dozen.
         monkeypatch.setattr(libraries, "alone", lambda deed, *given: deed(*given))
-        for name in ("RUNTIME__DLTHUB_TELEMETRY", "DLT_PROJECT_DIR", "DLT_DATA_DIR", libraries.DSN):
-            monkeypatch.setenv(name, "the bench sets it")
 
-        found = list(libraries.measure(tmp_path))
+        with patch.dict(os.environ):  # sources and dlt are told by it
+            found = list(libraries.measure(tmp_path))
 
         assert PROMISED - (BY_DLT if peers.missing() else set()) == {each.name for each in found}
         for figure in found[:-1]:
