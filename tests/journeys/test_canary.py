@@ -32,28 +32,28 @@ from exchange.demo.running import Demo
 from exchange.demo.story import Story
 from exchange.roles import AIRFLOW
 from exchange.settings import AIRFLOW_DATABASE
+from schemas.contract import all_contracts
 from tests.exchange.hubs import raw
 from tests.journeys import leaks
 from tests.journeys.leaks import Leak, Needles
 
 RESIDENT = "/v1/resources/population.resident/query"
-# Tables whose purpose is to hold persons, and the sealed documents about them.
-HOLDERS = frozenset(
-    {
-        *("library.population_resident", "library.population_resident_history"),
-        *("library.legal_entity_registration", "library.legal_entity_registration_history"),
-        *("library.real_estate_right", "library.real_estate_right_history"),
-        "library.real_estate_registration_ownership",
-        "library.real_estate_registration_ownership_history",
-        "library.alias",
-        "library.canonical",
-        "library.link_candidate",
-        "vault.license",
-        "vault.license_holder",
-        "vault.sealing",
-        "vault.file",
-    }
+# Tables whose purpose is to hold persons (their contracts say so), and the sealed documents.
+LIBRARIES = frozenset(
+    f"library.{contract.table}{kind}"
+    for contract in all_contracts()
+    if any(field.classification in ("S3", "S4") for field in contract.fields)
+    for kind in ("", "_history")
 )
+HOLDERS = LIBRARIES | {
+    "library.alias",
+    "library.canonical",
+    "library.link_candidate",
+    "vault.license",
+    "vault.license_holder",
+    "vault.sealing",
+    "vault.file",
+}
 
 
 @pytest.fixture(scope="module")
