@@ -38,7 +38,7 @@ lint: install
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: install ## Measure (ONLY=libraries|exchange|vault|intake); prints a table, writes bench.json
+bench: install ## Measure (ONLY=libraries|city|exchange|vault|intake); prints a table, writes bench.json
 	@$(BIN)/python -m tests.bench $(ONLY)
 
 clean: ## Stop what still runs here, and remove what was made
@@ -62,4 +62,5 @@ install: .venv/installed
 lock: install ## Resolve the lock again (names, versions and hashes; no addresses)
 	@$(BIN)/uv pip compile -q pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate -o requirements/lock.txt
+	@echo 'datacontract-cli==1.2.8' | $(BIN)/uv pip compile -q - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/datacontract.txt
 	@echo 'uv' | $(BIN)/uv pip compile -q - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/uv.txt
