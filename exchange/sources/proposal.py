@@ -217,7 +217,8 @@ def _by_kind(sample: Sample, proposed: Proposed, fields: Sequence[Proposed]) -> 
 
 def _tells_kind(sample: Sample, numbers: Column, teller: Column) -> dict[str, str]:
     """What each value of the teller says about the kind of number; empty when it tells nothing."""
-    if teller.name == numbers.name or not 2 <= teller.distinct <= coded.OWN_MOST:
+    few = min(coded.OWN_MOST, teller.filled // coded.OWN_EACH)
+    if teller.name == numbers.name or not 2 <= teller.distinct <= few:
         return {}
     frame = sample.frame.select(numbers.name, teller.name).drop_nulls()
     shares = frame.group_by(teller.name, maintain_order=True).agg(
