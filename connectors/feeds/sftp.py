@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import RLock
 from typing import IO, Any, TypeVar
 
-import paramiko  # type: ignore[import-untyped]  # it ships no types
+import paramiko
 
 from connectors.feeds.places import Lying, PlaceAway, PlaceRefuses, free_names
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import paramiko  # type: ignore[import-untyped]  # it ships no types
+import paramiko
 
 USER, PASSWORD = "yizhan", "a long password"
 

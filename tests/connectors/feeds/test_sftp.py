@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import paramiko  # type: ignore[import-untyped]  # it ships no types
+import paramiko
 import pyarrow as pa
 import pytest
 
