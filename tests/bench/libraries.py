@@ -5,6 +5,9 @@ that only copies, dlt, a first load by each way of following a table; then one r
 changes, and each way brings the change. Every load is the full way (extract, land encrypted, check,
 load with history, reconcile), in a process of its own and into a library that holds nothing.
 
+It takes about twenty minutes on two cores that nobody else wants: five for the rounds, nine for the
+register of ten times the size, the rest for the way from a source to an answer. 20 GB of disk.
+
     YIZHAN_BENCH_ROWS     people in the register, 1,000,000
     YIZHAN_BENCH_ROUNDS   5
     YIZHAN_BENCH_GROWTH   how many times larger the larger register is, 10
@@ -39,6 +42,7 @@ WAYS: Mapping[str, Mapping[str, Any] | None] = {
     "cursor": {"kind": "sql_cursor", "connection": DSN, "table": TABLE, "cursor": "GXSJ"},
     "snapshot": {"kind": "sql_snapshot", "connection": DSN, "table": TABLE},
 }
+_NAMED = {"log": "change log", "cursor": "cursor"}
 say = Console(stderr=True).print
 
 
@@ -83,6 +87,7 @@ def measure(folder: Path) -> Iterator[Figure]:
         rounds = [_round(here, register, few, turn) for turn in range(sizes.rounds)]
         yield from _figures(rounds, sizes)
         yield from _growth(here, register, sizes, folder)
+    os.environ.pop(DSN)
     answers = folder / "answers"
     answers.mkdir()
     yield from source_to_answer.measure(answers)
@@ -199,7 +204,7 @@ def _changed(rounds: list[Round]) -> Figure:
     found = []
     for way in ("log", "cursor"):
         changes = [each.changes[way] for each in rounds]
-        change = Side.of(f"1 % by {way}", changes[0].rows, (each.cost for each in changes))
+        change = Side.of(f"1 % by {_NAMED[way]}", changes[0].rows, (each.cost for each in changes))
         loads = [each.loads[way] for each in rounds]
         load = Side.of("first load", loads[0].rows, (each.cost for each in loads))
         found.append(Comparison(change, load))

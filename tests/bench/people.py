@@ -8,6 +8,7 @@ it costs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 import psycopg
 
@@ -44,11 +45,10 @@ SELECT CASE WHEN n %% 500 = 1 THEN left(id, 17) || translate(right(id, 1), '0123
        '138' || lpad(n::text, 8, '0'),
        CASE WHEN n %% 67 = 0 THEN '1' ELSE '0' END,
        CASE WHEN n %% 67 = 0 THEN date '2020-06-01' END,
-       to_char(timestamp '2018-01-01 08:30:00' + n %% 70000 * interval '53 minutes',
-               'YYYY-MM-DD"T"HH24:MI:SS"+08:00"')
+       coalesce(%(stamp)s::text, to_char(timestamp '2018-01-01 08:30:00' + n %% 70000 * interval '53 minutes',
+                                   'YYYY-MM-DD"T"HH24:MI:SS"+08:00"'))
 FROM ({PEOPLE}) AS people, generate_series(1, CASE WHEN n %% 333 = 0 THEN 2 ELSE 1 END)
 """  # noqa: E501
-_NOW = """to_char(now() AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD"T"HH24:MI:SS"+08:00"')"""
 _LIBRARY = f"""
 INSERT INTO library.population_resident (resident_id, name, sex, ethnicity, birth_date,
     household_division, household_address, residence_address, deceased, changed_at, _batch, _since)
@@ -74,7 +74,7 @@ def fill_register(dsn: str, count: int) -> Register:
     with psycopg.connect(dsn) as conn:
         conn.execute("ALTER TABLE rkk.ryjbxx DISABLE TRIGGER bg")
         conn.execute("TRUNCATE rkk.ryjbxx")
-        conn.execute(_REGISTER.encode(), {"first": 0, "count": count})
+        conn.execute(_REGISTER.encode(), {"first": 0, "count": count, "stamp": None})
         conn.execute('CREATE INDEX ON rkk.ryjbxx ("GXSJ")')
         conn.execute("ALTER TABLE rkk.ryjbxx ENABLE TRIGGER bg")
     _tidy(dsn)
@@ -92,6 +92,7 @@ def change_register(register: Register, turn: int) -> None:
         "few": f"%0{turn:02d}",
         "first": register.people + turn * new,
         "count": new,
+        "stamp": datetime.now(timezone(timedelta(hours=8))).isoformat(timespec="seconds"),
     }
     with psycopg.connect(register.dsn) as conn:
         conn.execute('DELETE FROM rkk.ryjbxx WHERE "LXDH" LIKE %(few)s', parameters)
@@ -100,8 +101,8 @@ def change_register(register: Register, turn: int) -> None:
     _tidy(register.dsn)
 
 
-_MOVE = f"""
-UPDATE rkk.ryjbxx SET "JZDZ" = "JZDZ" || '新', "GXSJ" = {_NOW} WHERE "LXDH" LIKE %(some)s
+_MOVE = """
+UPDATE rkk.ryjbxx SET "JZDZ" = "JZDZ" || '新', "GXSJ" = %(stamp)s WHERE "LXDH" LIKE %(some)s
 """
 
 

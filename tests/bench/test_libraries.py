@@ -10,6 +10,7 @@ import pytest
 
 from tests.bench import libraries, peers
 from tests.bench.alone import Cost, alone
+from tests.bench.house import House
 from tests.bench.report import Figure
 from tests.bench.sides import Comparison, Side
 
@@ -35,8 +36,9 @@ class TestMeasure:
         for name, said in (("ROWS", "2000"), ("ROUNDS", "1"), ("GROWTH", "2")):
             monkeypatch.setenv(f"YIZHAN_BENCH_{name}", said)
         monkeypatch.setattr("tests.bench.source_to_answer.measure", lambda folder: [ANSWER])
-        # A process takes seconds to begin, and there are a dozen.
+        # A process takes seconds to begin, a checkpoint too, and there are a dozen.
         monkeypatch.setattr(libraries, "alone", lambda deed, *given: deed(*given))
+        monkeypatch.setattr(House, "settle", lambda here: None)
 
         with patch.dict(os.environ):  # sources and dlt are told by it
             found = list(libraries.measure(tmp_path))
