@@ -57,9 +57,9 @@ def text(value: object) -> str | None:
     raise TypeError("a cell holds a list or an object")
 
 
-def whole(value: object) -> int | None:
-    """A whole number not below zero, or None when it is none."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+def whole(value: object, digits: int = 18) -> int | None:
+    """A whole number not below zero of so many digits at most, or None when it is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= digits:
         return int(value)
     return None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from connectors.feeds import Manifest, PermanentFailure, Window, open_feed
-from connectors.testkit.city import City, transfer
+from connectors.testkit.city import City, open_registry, transfer
 from schemas.errors import Refused
 from tests.connectors.feeds.conftest import Registry
 from tests.connectors.feeds.pulling import pull
@@ -52,6 +53,20 @@ class TestFullPull:
     ) -> None:
         with closing(open_feed(manifests["units"], estate.secrets)) as feed:
             assert city.units[:3] == feed.sample(3).to_pylist()
+
+    def test_sums_grow_with_the_collection(
+        self, estate: Registry, manifests: dict[str, Manifest], city: City
+    ) -> None:
+        """A bucket of a hundred rows has a sum of nineteen digits and more."""
+        open_registry(estate.folder, replace(city, units=city.units * 100))
+
+        with closing(open_feed(manifests["units"], estate.secrets)) as feed:
+            window = feed.plan(None)
+            assert window is not None
+            totals = feed.totals(window)
+
+        assert 100 * len(city.units) == totals.rows
+        assert max(total for _, total in totals.buckets or ()) > 10**18
 
 
 class TestSale:
