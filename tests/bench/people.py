@@ -26,7 +26,8 @@ PEOPLE = f"""
     FROM (SELECT n, born, '330784' || to_char(born, 'YYYYMMDD') || lpad((n / 30000)::text, 3, '0')
                  AS body
           FROM (SELECT n, date '1934-01-01' + (n::bigint * 7919 %% 30000)::int AS born
-                FROM generate_series(%(first)s::int, %(first)s::int + %(count)s::int - 1) AS n) AS days) AS bodies
+                FROM generate_series(%(first)s::int, %(first)s::int + %(count)s::int - 1) AS n
+               ) AS days) AS bodies
 """
 # Per thousand: 2 fail their check, 2 have a division that nobody knows, 5 have 15 digits, 5 are
 # written with a small x if they end in one, 3 in full-width digits; 15 are dead, 3 come twice.
