@@ -9,7 +9,7 @@ a whole batch, and told: the next morning the library is right, and somebody ask
 from __future__ import annotations
 
 from exchange.database import Role, without_detail
-from exchange.libraries import journey, planning, references
+from exchange.libraries import batches, journey, planning, references
 from exchange.libraries.batches import BatchId
 from exchange.libraries.plan import Plan
 from exchange.settings import Settings
@@ -54,9 +54,16 @@ def _whole(settings: Settings, source: str) -> list[str]:
 
 
 def _difference(settings: Settings, source: str) -> Plan | None:
-    while journey.collect(settings, source) is not None:
-        pass
+    _catch_up(settings, source)
     return planning.plan(settings, source, whole=True)
+
+
+def _catch_up(settings: Settings, source: str) -> None:
+    """Collect until nothing is new; a source that is only read whole has always something."""
+    while (outcome := journey.collect(settings, source)) is not None:
+        with without_detail(), settings.database.connect(Role.INGEST) as conn:
+            if batches.get(conn, outcome.batch).mode == "snapshot":
+                return
 
 
 def _differs(found: Plan) -> bool:

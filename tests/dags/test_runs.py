@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,6 +18,8 @@ from exchange.settings import Settings
 from schemas.contract import all_contracts
 from schemas.contract import load as contract_of
 from tests.dags.test_habits import expected
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def states(run: Any) -> dict[str, str]:
@@ -48,6 +53,25 @@ class TestRuns:
         assert {} == {name: told for name, told in ran.items() if set(told.values()) != {"success"}}
         assert {} == {name: rows for name, rows in _rows(home).items() if rows == 0}
         assert [] == list(_heavy_xcoms())
+
+
+class TestBackfill:
+    def test_days_become_runs(self, bag: Any) -> None:
+        """Airflow's own backfill takes a range of days; a day is the departments'."""
+        assert bag
+        asked = "--dag-id replay --from-date 2026-11-01 --to-date 2026-11-03 --dry-run"
+
+        told = subprocess.run(
+            [sys.executable, "-m", "airflow", "backfill", "create", *asked.split()],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert 0 == told.returncode, told.stderr[-2000:]
+        shown = [line.split("|")[1] for line in told.stdout.splitlines() if line[2:6] == "2026"]
+        days = [datetime.fromisoformat(each.strip()).astimezone(SHANGHAI) for each in shown]
+        assert ["11-01 00:00", "11-02 00:00", "11-03 00:00"] == [f"{d:%m-%d %H:%M}" for d in days]
 
 
 def _test(dag: Any) -> Any:
