@@ -154,7 +154,7 @@ def _living(
     yield Finding("source", "right", f"answers; {rows.num_rows:,} rows looked at")
     schema = _schema(manifest, rows)
     yield schema
-    if schema.state == "right":
+    if schema.state == "right" and set(manifest.columns.values()) <= set(contract.columns):
         yield _rows(manifest, rows)
     yield from _window(manifest, rows, secrets, limit)
     yield from _freshness(manifest, contract, rows, secrets, limit)

@@ -38,6 +38,7 @@ VARYING = (
     (r'"_batch":\d+', '"_batch":N'),
     (r"\w+ on 127\.0\.0\.1:\d+ is", "ours is"),
     (r"─+", ""),
+    (r"\d{4}-\d\d-\d\d +stalls", "a day, stalls"),
     (r"\b\d+ (min|h|days) old", "a while old"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?", "a moment"),
 )
@@ -204,6 +205,8 @@ class TestThePage:
 
         for (command, expected), printed in zip(blocks, said, strict=True):
             assert plain(expected, home.home) == plain(printed, home.home), command
+        assert 3 == len(json.loads(types("library", "list", "--json")))
+        types("library", "alerts")
 
 
 @pytest.fixture
