@@ -128,6 +128,14 @@ def _locked(conn: psycopg.Connection, source: str) -> bool:
     return row is not None and bool(row[0])
 
 
+def alone(conn: psycopg.Connection) -> None:
+    """Keep other runs from exchanging a dataset's table until the transaction ends.
+
+    Two that look at each other's table and exchange their own would wait for each other.
+    """
+    conn.execute("SELECT pg_advisory_xact_lock(%s, 0)", (LOCK_SPACE + 1,))
+
+
 def get(conn: psycopg.Connection, batch_id: BatchId) -> Batch:
     """The batch of that number. Raises `NotFound`."""
     found = _query(conn, "SELECT * FROM library.batch WHERE id = %s", (batch_id,))

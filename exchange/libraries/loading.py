@@ -183,6 +183,7 @@ def _merged(job: Load, check: Check, table: str) -> Batch:
     _refuse(job, guards.too_many_quarantined(job.manifest.guards, counts))
     if job.fresh:
         tables.finish(conn, contract, table)
+        batches.alone(conn)
     _mended(job, table)
     move = _move(job, table)
     batches.lock(conn, batch)
