@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from typer.testing import CliRunner
 
-from exchange.cli import app
+from exchange.cli import mounted
 from exchange.settings import Settings
 from schemas.grant import Form, Mode, Subject
 from tests.conftest import RunningCluster
@@ -62,7 +62,7 @@ def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 def types(*words: str, stdin: str = "", status: int = 0) -> str:
     """Type a command; get what it printed."""
-    result = CliRunner().invoke(app, words, input=stdin, catch_exceptions=False)
+    result = CliRunner().invoke(mounted(words[0]), words, input=stdin, catch_exceptions=False)
     assert status == result.exit_code, result.output
     return result.stdout
 

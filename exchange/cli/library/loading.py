@@ -135,13 +135,14 @@ def _run(settings: Settings, source: str) -> Outcome | None:
 
 
 def _news(settings: Settings, source: str) -> Iterator[Outcome]:
-    """What came of the source, and of the datasets that rest on it."""
-    dataset = journey.manifest_of(settings, source).dataset
-    while (outcome := journey.collect(settings, source)) is not None:
-        yield outcome
-        for contract in thematic.thematic():
-            if dataset in contract.parents and (built := _run(settings, contract.id)):
-                yield built
+    """What came of the source's next window, and of the datasets that rest on it."""
+    outcome = journey.collect(settings, source)
+    if outcome is None:
+        return
+    yield outcome
+    for contract in thematic.thematic():
+        if outcome.dataset in contract.parents and (built := _run(settings, contract.id)):
+            yield built
 
 
 def _in_a_line(outcome: Outcome) -> str:

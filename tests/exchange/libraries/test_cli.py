@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.cli import library
-from exchange.libraries import journey
+from exchange.libraries import planning
 from exchange.libraries.batches import Held
 from exchange.libraries.plan import Plan
 from exchange.settings import Settings
@@ -128,7 +128,7 @@ class TestPlan:
             inserted=2,
             held=("1 of 3 rows are in quarantine",),
         )
-        monkeypatch.setattr(journey, "plan", lambda *_: planned, raising=False)
+        monkeypatch.setattr(planning, "plan", lambda *_: planned)
 
         said = engineer("plan", "residents", status=1)
         told = json.loads(engineer("plan", "residents", "--json", status=1))

@@ -14,7 +14,7 @@ import uvicorn
 from typer.testing import CliRunner, Result
 
 from exchange.app import create_app
-from exchange.cli import app as command
+from exchange.cli import mounted
 from exchange.settings import Settings
 from schemas.errors import NotFound, WrongState
 from schemas.license import Form
@@ -24,7 +24,7 @@ from tests.license_vault.verify.city import City
 
 class TestVerify:
     def run(self, standing: City, *arguments: str | Path) -> Result:
-        return CliRunner().invoke(command, [str(each) for each in arguments])
+        return CliRunner().invoke(mounted("verify"), [str(each) for each in arguments])
 
     @pytest.fixture
     def files(self, standing: City, tmp_path: Path) -> dict[str, Path]:
@@ -95,7 +95,9 @@ class TestLicense:
         monkeypatch.setattr(Settings, "load", lambda: city.office.settings)
 
     def run(self, *arguments: str) -> Result:
-        return CliRunner().invoke(command, ["license", *arguments], env={"COLUMNS": "200"})
+        return CliRunner().invoke(
+            mounted("license"), ["license", *arguments], env={"COLUMNS": "200"}
+        )
 
     def test_list_names_no_holder(self, city: City) -> None:
         """Identifiers, types and states."""
