@@ -115,7 +115,7 @@ def deposit(
     plot.misname("SZLB", "罚息")
     plot.leave_out("JZRQ")
     plot.widen("BDCDYH")
-    plot.estrange("JKRZJH", STRANGER)
+    plot.estrange("JKRZJH", STRANGER, fits=lambda row: row["JKRZJZL"] == "1")
     return Fund(_fund_table(plot), *_balances(plot.sound))
 
 

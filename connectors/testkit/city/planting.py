@@ -109,9 +109,15 @@ class Plot:
             self.rows[index][column] = str(self.rows[index][column]).lower()
             self.expected.normalised[LOWER_CASE] += 1
 
-    def estrange(self, column: str, number: str, share: float = FEW) -> None:
+    def estrange(
+        self,
+        column: str,
+        number: str,
+        share: float = FEW,
+        fits: Callable[[Row], bool] = lambda _row: True,
+    ) -> None:
         """Sound numbers of somebody or something that no library knows; loaded, and flagged."""
-        for index in self._having(column, share):
+        for index in self._having(column, share, fits=fits):
             self.rows[index][column] = self._meant[index][column] = number
             self.expected.planted[BROKEN_REFERENCE] += 1
 
@@ -141,11 +147,18 @@ class Plot:
         self.expected.quarantined[reason] += len(drawn)
         return [self.rows[index] for index in drawn]
 
-    def _having(self, column: str, share: float, *written: Callable[[str], str]) -> list[int]:
+    def _having(
+        self,
+        column: str,
+        share: float,
+        *written: Callable[[str], str],
+        fits: Callable[[Row], bool] = lambda _row: True,
+    ) -> list[int]:
         """Rows with something in the column that can be written in more than one way."""
 
-        def fits(index: int) -> bool:
+        def has(index: int) -> bool:
             text = self.rows[index][column]
-            return text is not None and len({write(text) for write in written}) != 1
+            ways = {write(text) for write in written} if text is not None else set[str]()
+            return text is not None and len(ways) != 1 and fits(self.rows[index])
 
-        return self._lots.draw(share, fits)
+        return self._lots.draw(share, has)

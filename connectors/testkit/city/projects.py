@@ -212,7 +212,7 @@ def _survey_plot(rng: Random, rows: list[Row]) -> Plot:
     plot.misname("CHLB", "9")
     plot.strip_unit("SCMJ", "MJDW")
     plot.contradict(
-        lambda row: {"ZRZH": f"{str(row['ZRZH'])[:18]}0F0001"},
+        lambda row: {"ZRZH": f"{_neighbour(str(row['ZDDM']))}F0001"},
         fits=lambda row: row["ZRZH"] is not None,
     )
     plot.leave_out("CHDW")
@@ -220,6 +220,11 @@ def _survey_plot(rng: Random, rows: list[Row]) -> Plot:
     plot.tear({"CHDW": "单位待核实"})
     plot.estrange("XMDM", UNKNOWN)
     return plot
+
+
+def _neighbour(parcel: str) -> str:
+    """A parcel that this one is not."""
+    return parcel[:-1] + ("1" if parcel.endswith("0") else "0")
 
 
 def _project_table(plot: Plot) -> Table:

@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow as pa
 import pytest
 import uvicorn
 
 from connectors.feeds import load_manifests
-from connectors.testkit.city import SOURCES, City, desks
+from connectors.testkit.city import SOURCES, City, desks, generate
 from connectors.testkit.city.truth import BROKEN_REFERENCE, Expected
 from connectors.testkit.gateway import append_rows
 from connectors.testkit.gateway.__main__ import Gateway
 from exchange.database import Role
 from exchange.demo import checks
 from exchange.libraries import batches, journey, thematic
+from exchange.libraries.check import check
 from exchange.settings import Settings
-from schemas.contract import all_contracts
+from schemas.contract import all_contracts, load
 from tests.conftest import RunningCluster, free_port
 from tests.connectors.feeds.conftest import (  # noqa: F401 - fixtures
     DAY,
@@ -130,11 +132,44 @@ def told(expected: Expected) -> dict[str, object]:
     }
 
 
+def fate(expected: Expected) -> dict[str, object]:
+    """What the checks alone must say of a dataset."""
+    return {
+        "landed": expected.rows_sent,
+        "held": expected.library_rows,
+        "duplicate": expected.duplicates,
+        "reasons": dict(+expected.quarantined),
+        "mended": dict(+expected.normalised),
+    }
+
+
 def seen(counts: Mapping[str, object]) -> dict[str, object]:
     """The same of a batch, its reasons by their kind."""
     names = ("landed", "inserted", "duplicate", "mended", "aliases")
     assert isinstance(counts["reasons"], dict)
     return {**{name: counts[name] for name in names}, "reasons": checks.by_kind(counts["reasons"])}
+
+
+class TestChecks:
+    @pytest.mark.parametrize(("seed", "people"), [(1, 100), (2, 1000), (20261122, 20_000)])
+    def test_what_was_planted_is_refused_and_nothing_else(self, seed: int, people: int) -> None:
+        """Whatever the seed and the size, each row has the one fate that the truth knows."""
+        made = generate(seed, people)
+        wanted, counts = dict[str, object](), dict[str, object]()
+        for manifest in load_manifests(SOURCES):
+            if table := made.tables.get(manifest.dataset):
+                rows = pa.Table.from_pylist(table.as_rows())
+                _, tally = check(rows, load(table.dataset), manifest, "snapshot")
+                wanted[table.dataset] = fate(table.expected)
+                counts[table.dataset] = {
+                    "landed": tally.landed,
+                    "held": tally.holding,
+                    "duplicate": tally.duplicate,
+                    "reasons": checks.by_kind(tally.reasons),
+                    "mended": dict(+tally.mended),
+                }
+
+        assert wanted == counts
 
 
 class TestCity:
