@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.cli import library
-from exchange.libraries import planning
+from exchange.libraries import journey, planning
 from exchange.libraries.batches import Held
 from exchange.libraries.plan import Plan
 from exchange.settings import Settings
