@@ -25,20 +25,16 @@ SEED = 7
 
 
 @pytest.fixture(scope="session")
-def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A migrated Airflow; set before anything imports it, for it reads its settings once."""
-    home = tmp_path_factory.mktemp("airflow")
+def airflow_home() -> Iterator[Path]:
+    """A migrated Airflow, in the home that it was given before anything imported it."""
+    home = Path(os.environ["AIRFLOW_HOME"])
     # Empty: `dag.test()` reads the whole folder again at every run. The bag below is read once.
     nothing = home / "dags"
     nothing.mkdir()
     environment = {
-        "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(nothing),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__DEFAULT_TIMEZONE": "Asia/Shanghai",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        "YIZHAN_SOURCES": str(city.SOURCES),
     }
     before = dict(os.environ)
     os.environ.update(environment)
@@ -57,7 +53,9 @@ def bag(airflow_home: Path) -> Any:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
-    read = DagBag(DAGS)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("YIZHAN_SOURCES", str(city.SOURCES))
+        read = DagBag(DAGS)
     DagBundlesManager().sync_bundles_to_db()
     sync_bag_to_db(read, "dags-folder", None)
     return read
