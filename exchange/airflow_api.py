@@ -50,12 +50,17 @@ class AirflowApi:
         return {pool["name"]: pool["slots"] for pool in self.get("/pools", limit=1000)["pools"]}
 
     def keep_pools(self, wanted: Mapping[str, int]) -> None:
-        """Make the pools that are missing and resize those of another size; none is removed."""
+        """Make the pools that are missing and resize those of another size; none is removed.
+
+        The sweep may be making them at the same time: whoever comes second finds them made.
+        """
         known = self.pools()
         for name, slots in wanted.items():
             body = {"name": name, "slots": slots, "include_deferred": False}
             if name not in known:
-                self._answer(self._client.post("/pools", json=body))
+                made = self._client.post("/pools", json=body)
+                if made.status_code != httpx.codes.CONFLICT:
+                    self._answer(made)
             elif known[name] != slots:
                 path = f"/pools/{quote(name, safe='')}"
                 self._answer(self._client.patch(path, json=body))
