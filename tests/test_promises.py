@@ -98,10 +98,10 @@ class TestChanges:
 class TestDags:
     @pytest.mark.parametrize("path", sorted((ROOT / "dags").glob("*.py")), ids=lambda p: p.name)
     def test_a_dag_is_thin_and_explains_itself(self, path: Path) -> None:
-        """Under 80 lines, with a docstring: a task is one call."""
+        """With a docstring, and under 80 lines where it makes a DAG: a task is one call."""
         text = path.read_text("utf-8")
 
-        assert 80 > len(text.splitlines())
+        assert "DAG(" not in text or 80 > len(text.splitlines())
         assert path.name == "__init__.py" or ast.get_docstring(ast.parse(text))
 
 

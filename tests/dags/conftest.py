@@ -24,7 +24,7 @@ PEOPLE = 1000
 SEED = 7
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow_home() -> Iterator[Path]:
     """A migrated Airflow, in the home that it was given before anything imported it."""
     home = Path(os.environ["AIRFLOW_HOME"])
@@ -35,6 +35,7 @@ def airflow_home() -> Iterator[Path]:
         "AIRFLOW__CORE__DAGS_FOLDER": str(nothing),
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "YIZHAN_SOURCES": str(city.SOURCES),
     }
     before = dict(os.environ)
     os.environ.update(environment)
@@ -46,22 +47,20 @@ def airflow_home() -> Iterator[Path]:
     os.environ.update(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bag(airflow_home: Path) -> Any:
     """All DAGs, as the processor reads them, known to Airflow's database."""
     assert airflow_home
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("YIZHAN_SOURCES", str(city.SOURCES))
-        read = DagBag(DAGS)
+    read = DagBag(DAGS)
     DagBundlesManager().sync_bundles_to_db()
     sync_bag_to_db(read, "dags-folder", None)
     return read
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[departments.Departments]:
     """The departments of a small city, running."""
     home = tmp_path_factory.mktemp("departments")
