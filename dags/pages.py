@@ -19,7 +19,8 @@ SOURCE = """\
 | asked every | `{manifest.schedule}`{expected} |
 | promised freshness | {contract.freshness} |
 | key | {key} |
-| held when | more than {deleted:.0%} deleted, or more than {quarantined:.0%} quarantined |
+| held when | more than {guards.deleted_at_most:.0%} deleted, or more than \
+{guards.quarantined_at_most:.0%} of {guards.judged_from} rows or more quarantined |
 | a new column | {evolves} |
 
 **Held?** `yizhan library show {contract.id}` says why. Then
@@ -79,8 +80,7 @@ def of_source(manifest: Manifest, contract: Contract, how: str | None) -> str:
         if manifest.expected
         else "",
         key=_named(contract.key),
-        deleted=manifest.guards.deleted_at_most,
-        quarantined=manifest.guards.quarantined_at_most,
+        guards=manifest.guards,
         evolves="is let in" if manifest.may_evolve else "stops the batch with a diff",
         how=how,
     )

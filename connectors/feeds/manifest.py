@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, PositiveInt, StringConstraints, ValidationError, model_validator
 
 from connectors.feeds.feed_settings import Every, Strict, interval
 from connectors.feeds.file_settings import FileSettings
@@ -40,10 +40,15 @@ class Unit(Strict):
 
 
 class Guards(Strict):
-    """Shares of a batch beyond which a person must look before it is merged."""
+    """Shares of a batch beyond which a person must look before it is merged.
+
+    One wrong row of four changes is a quarter, and no reason to stop a department: what failed is
+    judged by its share only in batches of `judged_from` rows and more.
+    """
 
     deleted_at_most: Ratio
     quarantined_at_most: Ratio
+    judged_from: PositiveInt = 20
 
 
 class Expected(Strict):

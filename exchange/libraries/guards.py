@@ -11,9 +11,9 @@ from exchange.libraries.merge import Difference
 
 
 def too_many_quarantined(guards: Guards, counts: Mapping[str, Any]) -> list[str]:
-    """Say that too many of the landed rows failed a rule, if so."""
+    """Say that too many of the landed rows failed a rule, if so and if they are many enough."""
     quarantined, landed, limit = counts["quarantined"], counts["landed"], guards.quarantined_at_most
-    if _share(quarantined, landed) <= limit:
+    if landed < guards.judged_from or _share(quarantined, landed) <= limit:
         return []
     return [f"{quarantined} of {landed} rows are in quarantine, more than {limit:%}"]
 

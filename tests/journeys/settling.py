@@ -42,8 +42,11 @@ def _left(demo: Demo, due: int) -> Iterator[str]:
             yield f"{len(requests)} licenses are due"
         for manifest in load_manifests(demo.settings.sources):
             feed = open_feed(manifest, demo.departments.environment)
+            cursor = batches.cursor_of(owner, manifest.source)
             try:
-                if feed.plan(batches.cursor_of(owner, manifest.source)) is not None:
+                window = feed.plan(cursor)
+                # A source that is read whole has always something; what matters is that it was.
+                if window and not (cursor and window.mode == "snapshot"):
                     yield f"{manifest.source} has news"
             except Unavailable:
                 yield f"{manifest.source} does not answer"
