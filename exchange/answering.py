@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from exchange import forms, grants, resources
+from exchange import forms, grants, resources, subjects
 from exchange.decide import Allowed, Question, Rule, decide
 from exchange.forms import Value, Verdict
 from exchange.grants import Claimed, Named
@@ -209,7 +209,7 @@ class Answering:
         self, conn: Any, call: Call, bearer: Bearer, question: Question, subject: Subject
     ) -> tuple[Known, Allowed]:
         """Who is it about, and may it be answered: the subject's one name, and what is allowed."""
-        checked = resources.normalised(subject)
+        checked = subjects.normalised(subject)
         unfit = _unfit(question, subject)
         if not unfit:  # else what was sent may be anything, and stays out of the ledger
             call.resource, call.fields = question.resource, question.fields
@@ -270,14 +270,14 @@ def _unfit(question: Question, subject: Subject) -> Invalid | None:
     """What is wrong with the question itself, whoever asks it."""
     if question.resource == ACCESSES:
         described: Contract | None = None
-        subjects = set(resources.IDENTIFIERS)
+        known = set(subjects.IDENTIFIERS)
     else:
         try:
             described = resources.find(question.resource)
         except Invalid as err:
             return err
-        subjects = set(described.subjects)
-    if subject.type not in subjects & set(resources.IDENTIFIERS):
+        known = set(described.subjects)
+    if subject.type not in known & set(subjects.IDENTIFIERS):
         return _does_not_fit("this resource knows no such kind of subject", "subject-type-unknown")
     if described and not set(question.fields) <= {field.name for field in described.fields}:
         return _does_not_fit("the resource has no such field", "field-unknown")
@@ -303,7 +303,7 @@ def _check_standing(claimed: Claimed) -> None:
 
 
 def _named(subject: Subject, checked: Subject | None) -> Named:
-    kind = resources.IDENTIFIERS.get(subject.type, "")
+    kind = subjects.IDENTIFIERS.get(subject.type, "")
     return Named(kind, spelled(subject.id), checked.id if checked else None)
 
 

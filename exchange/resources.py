@@ -15,19 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg
 
-from schemas import contract, identifiers
+from schemas import contract
 from schemas.contract import Contract
 from schemas.errors import Invalid, NotFound
-from schemas.grant import Subject
 
 MOST_ROWS = 1000
-IDENTIFIERS: Mapping[str, str] = {
-    "cn.resident_id": "resident",
-    "cn.uscc": "uscc",
-    "cn.real_estate_unit": "real_estate_unit",
-    "cn.license_id": "license_id",
-}
-LONGEST_ID = 64
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
@@ -63,20 +55,6 @@ def find(code: str) -> Contract:
 def catalogue() -> tuple[Contract, ...]:
     """Every resource, by its code."""
     return tuple(sorted(contract.all_contracts(), key=lambda each: each.id))
-
-
-def normalised(subject: Subject) -> Subject | None:
-    """The subject with its identifier in its one spelling, or nothing when it fails its check.
-
-    A subject of a kind that we do not know fails every check.
-    """
-    if subject.type not in IDENTIFIERS:
-        return None
-    try:
-        checked = identifiers.KINDS[IDENTIFIERS[subject.type]](subject.id)
-    except Invalid:
-        return None
-    return Subject(subject.type, checked.value)
 
 
 @lru_cache(maxsize=1024)

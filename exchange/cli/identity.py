@@ -25,8 +25,8 @@ from exchange.database import Role, without_detail
 from exchange.identity import decisions, linkage, resolving, review
 from exchange.identity.decisions import Decision
 from exchange.identity.review import Candidate, State
-from exchange.resources import IDENTIFIERS
 from exchange.settings import Settings
+from exchange.subjects import IDENTIFIERS
 from schemas.errors import Invalid
 from schemas.grant import Subject
 

@@ -14,7 +14,7 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import class_row
 
-from exchange.resources import IDENTIFIERS, normalised
+from exchange.subjects import IDENTIFIERS, normalised
 from schemas import identifiers
 from schemas.errors import Invalid
 from schemas.grant import Subject

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from exchange.resources import IDENTIFIERS
 from exchange.sources import coded, keys
 from exchange.sources.coded import Coded
 from exchange.sources.keys import Key
 from exchange.sources.naming import CHANGED_AT, Named, Words, short
 from exchange.sources.profile import MOSTLY, Column, Sample
+from exchange.subjects import IDENTIFIERS
 from schemas.contract import Field, FieldType, IdentifierBy, all_contracts
 from schemas.identifier_columns import valid
 

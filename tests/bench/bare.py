@@ -14,7 +14,7 @@ import asyncpg
 import orjson
 from fastapi import FastAPI, Request, Response
 
-from exchange import app, bodies, forms, resources
+from exchange import app, bodies, forms, resources, subjects
 from exchange.database import Role
 from exchange.decide import Allowed
 from exchange.hub import CONNECTIONS
@@ -42,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     @bare.post("/v1/resources/{code}/query", response_model=None)
     async def query(code: str, request: Request) -> Response:
         body = bodies.strict_model(QueryBody, await bodies.read(request, JSON))
-        subject = resources.normalised(body.subject.noun())
+        subject = subjects.normalised(body.subject.noun())
         assert subject is not None
         allowed = Allowed(tuple(body.fields), dict.fromkeys(body.fields, Form.PLAIN), {})
         statement = resources.look_up(code, subject.type, allowed.fields, ())
