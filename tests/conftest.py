@@ -61,6 +61,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     return Rooms(config, log)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes may hold the moment they were made at; every process must call a test the same."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest: the journeys, whose shared demo comes after everybody's own.
 

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from connectors.client import ASSERTION_TYPE, new_key, public_half
-from exchange import clients, resources
+from exchange import clients, subjects
 from exchange.database import Role
 from exchange.demo import chapters
 from exchange.demo.clients import HALL, OWN_LOG, RESTAURANT, TAX, TAX_CHECK, WINDOW, credentials
@@ -217,7 +217,7 @@ class TestPlantedFault:
         """A fault behind token and proof, that only a call which may be answered can reach."""
         with running_hub(settings) as hub:
             calls = {QUERY: _planted_call(hub, tmp_path)}
-            monkeypatch.setattr(resources, "normalised", _planted)
+            monkeypatch.setattr(subjects, "normalised", _planted)
 
             run = fuzzed(hub.url, calls, tmp_path, "--include-path", "/v1/resources/{code}/query")
 
