@@ -32,6 +32,7 @@ class Rule(StrEnum):
     MINUTE = "quota-per-minute"
     DAY = "quota-per-day"
     USES = "uses-exhausted"
+    MISSES = "miss-budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a grant has used up, this call included, as the database claimed it."""
+    """What a grant has used up, this call included, as the database claimed it.
+
+    `misses_left` is the client's: how many more subjects that nobody knows it may ask about today.
+    """
 
     minute: int
     day: int
     uses: int
+    misses_left: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +133,4 @@ def _quota(grant: Grant, spent: Spent) -> Rule | None:
         return Rule.DAY
     if grant.max_uses is not None and spent.uses > grant.max_uses:
         return Rule.USES
-    return None
+    return Rule.MISSES if spent.misses_left <= 0 else None
