@@ -294,7 +294,9 @@ class Answering:
 
 
 def _left(claimed: Claimed) -> Allowance | None:
-    return claimed.grant and Allowance.of(claimed.grant, claimed.spent, claimed.at)
+    if claimed.grant is None:
+        return None
+    return Allowance.of(claimed.grant, claimed.spent, claimed.at)
 
 
 def _exhausted(rule: Rule, left: Allowance | None) -> Exhausted:

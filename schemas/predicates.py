@@ -134,11 +134,12 @@ def catalogue() -> Mapping[str, Mapping[str, Written]]:
 
 def _made(resource: Contract, name: str, said: Written) -> Predicate:
     place = Place(FILE.name, f"{resource.id}.{name}")
-    given: dict[Quantifier, str] = {
-        kind: text
-        for kind, text in (("any", said.any), ("none", said.none), ("newest", said.newest))
-        if text is not None
+    all_of: Mapping[Quantifier, str | None] = {
+        "any": said.any,
+        "none": said.none,
+        "newest": said.newest,
     }
+    given = {kind: text for kind, text in all_of.items() if text is not None}
     place.need(len(given) == 1, "says one of any, none and newest")
     ((quantifier, holds),) = given.items()
     place.need(
