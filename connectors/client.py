@@ -149,6 +149,17 @@ class Client(_Common):
         body = {**about(subject, authority), "claims": dict(claims)}
         return self.post(f"/v1/resources/{resource}/verify", body)
 
+    def predicate(
+        self,
+        resource: str,
+        subject: Subject,
+        predicates: Sequence[str],
+        authority: Authority,
+    ) -> dict[str, Any]:
+        """Ask yes-or-no questions of the fixed catalogue. Raises as `query`."""
+        body = {**about(subject, authority), "predicates": list(predicates)}
+        return self.post(f"/v1/resources/{resource}/predicate", body)
+
     def accesses(self, subject: Subject, authority: Authority) -> dict[str, Any]:
         """Who asked about a subject. Raises as `query`."""
         return self.post("/v1/subjects/accesses", about(subject, authority))
@@ -248,6 +259,17 @@ class AsyncClient(_Common):
         """Compare claims with what the exchange holds. Raises as `Client.query`."""
         body = {**about(subject, authority), "claims": dict(claims)}
         return await self.post(f"/v1/resources/{resource}/verify", body)
+
+    async def predicate(
+        self,
+        resource: str,
+        subject: Subject,
+        predicates: Sequence[str],
+        authority: Authority,
+    ) -> dict[str, Any]:
+        """Ask yes-or-no questions of the fixed catalogue. Raises as `Client.query`."""
+        body = {**about(subject, authority), "predicates": list(predicates)}
+        return await self.post(f"/v1/resources/{resource}/predicate", body)
 
     async def accesses(self, subject: Subject, authority: Authority) -> dict[str, Any]:
         """Who asked about a subject. Raises as `Client.query`."""
