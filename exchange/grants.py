@@ -15,7 +15,9 @@ from typing import Any, Protocol
 import psycopg
 from psycopg.types.json import Jsonb
 
+from exchange import resources
 from exchange.decide import Question, Spent
+from schemas import predicates
 from schemas.errors import Invalid, NotFound
 from schemas.grant import Form, Grant, Mode
 
@@ -205,8 +207,20 @@ def _check_usable(grant: Grant) -> None:
     sets: Sequence[object] = (grant.purposes, grant.bases, grant.items, grant.modes, grant.fields)
     if not all(sets):
         raise Invalid("a grant names at least one purpose, basis, item, mode and field")
+    _check_questions(grant)
     if not grant.file_number:
         raise Invalid("a grant names the file that approved it")
+
+
+def _check_questions(grant: Grant) -> None:
+    """What is granted as a predicate is a question of the catalogue, whole."""
+    asked = {name for name, form in grant.fields.items() if form is Form.PREDICATE}
+    described = resources.find(grant.resource) if asked else None
+    if described and not all(predicates.is_question(described, text) for text in asked):
+        raise Invalid(
+            "a predicate is granted as it is asked, e.g. age_at_least(18); GET /v1/resources has "
+            "the catalogue"
+        )
 
 
 def _grant(row: Mapping[str, Any]) -> Grant:
