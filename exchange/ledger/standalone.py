@@ -43,13 +43,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _volumes(chosen: argparse.Namespace, policy: Policy) -> str:
     notes = [path.read_bytes() for path in chosen.head]
-    look = (lambda _, entry: meaning(entry)) if chosen.canonical else None
-    found = whole(chosen.volumes, policy, notes, look)
+    found = whole(chosen.volumes, policy, notes, _canonical if chosen.canonical else None)
     return (
         f"PROVED entries {found.first} to {found.end - 1} are what was signed, none is missing\n"
         f"root {found.root.hex()} of {found.newest.head.origin}; heads compared: {found.heads}\n"
         f"{_by_witnesses(found.newest)}"
     )
+
+
+def _canonical(_: int, entry: bytes) -> None:
+    meaning(entry)
 
 
 def _receipt(chosen: argparse.Namespace, policy: Policy) -> str:
