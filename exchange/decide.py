@@ -28,10 +28,12 @@ class Rule(StrEnum):
     ITEM = "item-outside-grant"
     FIELD = "field-outside-grant"
     COMPARE_ONLY = "field-compare-only"
+    PREDICATE_ONLY = "field-predicate-only"
     MASKED_ONLY = "field-masked-only"
     MINUTE = "quota-per-minute"
     DAY = "quota-per-day"
     USES = "uses-exhausted"
+    MISSES = "miss-budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a grant has used up, this call included, as the database claimed it."""
+    """What a grant has used up, this call included, as the database claimed it.
+
+    `misses_left` is the client's: how many more subjects that nobody knows it may ask about today.
+    """
 
     minute: int
     day: int
     uses: int
+    misses_left: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +77,17 @@ class Refused:
 
 
 # A masked value may be looked at but not guessed at: comparing would confirm what the mask hides.
+# A question of the catalogue is answered where it was granted by name, and nowhere else.
+_SEEN = frozenset({Form.PLAIN, Form.MASKED})
 SHOWN: Mapping[Mode, frozenset[Form]] = {
-    Mode.QUERY: frozenset({Form.PLAIN, Form.MASKED}),
+    Mode.QUERY: _SEEN,
     Mode.VERIFY: frozenset({Form.PLAIN, Form.COMPARE}),
+    Mode.PREDICATE: frozenset({Form.PREDICATE}),
+    Mode.BATCH: _SEEN | {Form.PREDICATE},
+    Mode.CHANGES: _SEEN,
+    Mode.PUSH: _SEEN,
+    Mode.DELIVER: _SEEN,
+    Mode.SHARE: _SEEN,
 }
 
 
@@ -118,7 +132,15 @@ def _fields(grant: Grant, request: Question) -> Rule | None:
     withheld = {grant.fields[name] for name in request.fields} - SHOWN[request.mode]
     if not withheld:
         return None
-    return Rule.COMPARE_ONLY if Form.COMPARE in withheld else Rule.MASKED_ONLY
+    return next(rule for form, rule in _ONLY.items() if form in withheld)
+
+
+_ONLY: Mapping[Form, Rule] = {
+    Form.COMPARE: Rule.COMPARE_ONLY,
+    Form.PREDICATE: Rule.PREDICATE_ONLY,
+    Form.MASKED: Rule.MASKED_ONLY,
+    Form.PLAIN: Rule.FIELD,  # a column is no question
+}
 
 
 def _quota(grant: Grant, spent: Spent) -> Rule | None:
@@ -128,4 +150,4 @@ def _quota(grant: Grant, spent: Spent) -> Rule | None:
         return Rule.DAY
     if grant.max_uses is not None and spent.uses > grant.max_uses:
         return Rule.USES
-    return None
+    return Rule.MISSES if spent.misses_left <= 0 else None

@@ -15,7 +15,10 @@ from typing import Any, Protocol
 import psycopg
 from psycopg.types.json import Jsonb
 
+from exchange import resources
 from exchange.decide import Question, Spent
+from exchange.tokens import Bearer
+from schemas import predicates
 from schemas.errors import Invalid, NotFound
 from schemas.grant import Form, Grant, Mode
 
@@ -28,7 +31,13 @@ WITH fresh AS (
     SELECT c.status = 'active' AS active,
            $2::text IS NULL OR EXISTS (
                SELECT FROM hub.client_key k
-               WHERE k.kid = $2 AND k.client = c.id AND k.revoked_at IS NULL) AS keyed,
+               WHERE k.kid = $2 AND k.client = c.id AND k.revoked_at IS NULL
+                 AND (k.retires_at IS NULL OR now() < k.retires_at)) AS keyed,
+           $2::text IS NULL OR $13 OR coalesce(now() < c.unsigned_until, false) AS signed,
+           c.misses_per_day - (SELECT count(*) FROM (
+               SELECT FROM hub.miss m WHERE m.client = c.id
+               AND m.day = (now() AT TIME ZONE 'Asia/Shanghai')::date LIMIT c.misses_per_day
+           ) missed) AS misses_left,
            $1::bytea IS NULL OR EXISTS (SELECT FROM fresh) AS fresh
     FROM hub.client c WHERE c.id = $3
 ), chosen AS (
@@ -55,10 +64,11 @@ WITH fresh AS (
                          THEN s.day_calls ELSE 0 END + 1,
         uses = s.uses + 1
     FROM chosen, caller
-    WHERE s.grant_id = chosen.id AND caller.active AND caller.keyed AND caller.fresh
+    WHERE s.grant_id = chosen.id
+      AND caller.active AND caller.keyed AND caller.fresh AND caller.signed
     RETURNING s.minute_calls, s.day_calls, s.uses
 )
-SELECT now() AS at, caller.active, caller.keyed, caller.fresh,
+SELECT now() AS at, caller.active, caller.keyed, caller.fresh, caller.signed, caller.misses_left,
        (SELECT r.offered FROM hub.resource r WHERE r.code = $4) AS offered,
        meant.subject AS subject,
        (SELECT array_agg(o.number) FROM library.canonical o
@@ -101,6 +111,7 @@ class Claimed:
     active: bool
     keyed: bool
     fresh: bool
+    signed: bool
     withdrawn: bool
     grant: Grant | None
     spent: Spent
@@ -111,8 +122,7 @@ class Claimed:
 async def claim(
     conn: Connection,
     question: Question,
-    kid: str | None,
-    proof: bytes | None,
+    bearer: Bearer,
     named: Named,
 ) -> Claimed:
     """Read the grant and claim its quota for one call. A call that is refused afterwards has
@@ -120,8 +130,8 @@ async def claim(
     asked = question.authority
     row = await conn.fetchrow(
         CLAIM,
-        proof,
-        kid,
+        bearer.proof,
+        bearer.kid,
         question.client,
         question.resource,
         question.mode.value,
@@ -132,6 +142,7 @@ async def claim(
         named.kind,
         named.typed,
         named.checked,
+        bearer.signed is not None,
     )
     assert row is not None
     return Claimed(
@@ -139,9 +150,10 @@ async def claim(
         active=bool(row["active"]),
         keyed=bool(row["keyed"]),
         fresh=row["fresh"] is not False,
+        signed=row["signed"] is not False,
         withdrawn=row["offered"] is False,
         grant=_grant(row) if row["id"] else None,
-        spent=Spent(row["minute_calls"] or 0, row["day_calls"] or 0, row["uses"] or 0),
+        spent=_spent(row),
         subject=row["subject"],
         also=tuple(row["also"] or ()),
     )
@@ -205,8 +217,30 @@ def _check_usable(grant: Grant) -> None:
     sets: Sequence[object] = (grant.purposes, grant.bases, grant.items, grant.modes, grant.fields)
     if not all(sets):
         raise Invalid("a grant names at least one purpose, basis, item, mode and field")
+    _check_questions(grant)
     if not grant.file_number:
         raise Invalid("a grant names the file that approved it")
+
+
+def _spent(row: Mapping[str, Any]) -> Spent:
+    left = row["misses_left"]
+    return Spent(
+        minute=row["minute_calls"] or 0,
+        day=row["day_calls"] or 0,
+        uses=row["uses"] or 0,
+        misses_left=1 if left is None else left,
+    )
+
+
+def _check_questions(grant: Grant) -> None:
+    """What is granted as a predicate is a question of the catalogue, whole."""
+    asked = {name for name, form in grant.fields.items() if form is Form.PREDICATE}
+    described = resources.find(grant.resource) if asked else None
+    if described and not all(predicates.is_question(described, text) for text in asked):
+        raise Invalid(
+            "a predicate is granted as it is asked, e.g. age_at_least(18); GET /v1/resources has "
+            "the catalogue"
+        )
 
 
 def _grant(row: Mapping[str, Any]) -> Grant:
