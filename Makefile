@@ -27,7 +27,7 @@ test: install ## Run every test, the long suites small
 	@$(BIN)/python -m pytest -q -p no:cacheprovider -n logical --maxprocesses 4 tests
 
 test-long: install ## Run the long suites (kill rounds, mutations, fuzzing) in full
-	@YIZHAN_TEST_LONG=1 $(BIN)/python -m pytest -q -p no:cacheprovider -m long tests
+	@YIZHAN_TEST_LONG=1 $(BIN)/python -m pytest -q -p no:cacheprovider -n logical --maxprocesses 4 -m long tests
 
 check: lint ## Everything that judges the code: format, lint, types, imports, tests
 	@$(BIN)/python -m pytest -q -p no:cacheprovider -n logical --maxprocesses 4 tests

@@ -67,15 +67,15 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: the journeys, whose shared demo comes after everybody's own.
+    """Begin with what takes longest: the journeys; with their shared demo, and hurt it last.
 
     Only where the tests are shared out; in one process no Airflow works beside the other tests.
     """
     worker = "PYTEST_XDIST_WORKER" in os.environ
 
-    def turn(item: pytest.Item) -> tuple[bool, bool]:
-        shared = "demo" in getattr(item, "fixturenames", ())
-        return worker != ("tests/journeys" in item.nodeid), shared
+    def turn(item: pytest.Item) -> tuple[bool, bool, bool]:
+        uses = getattr(item, "fixturenames", ())
+        return worker != ("tests/journeys" in item.nodeid), "demo" in uses, "hurt" in uses
 
     items.sort(key=turn)
 

@@ -44,6 +44,7 @@ from exchange.libraries import (
     tables,
     thematic,
 )
+from exchange.libraries.ahead import ahead
 from exchange.libraries.batches import Batch, Held, State
 from exchange.libraries.check import Check, Drifted, Judged, check_columns
 from exchange.libraries.merge import FATE, Difference, Fate
@@ -103,7 +104,8 @@ class Load:
     def judged(self, check: Check) -> Iterator[Judged]:
         """What is to be judged, judged chunk by chunk."""
         chosen = self.changes.chosen(self.kept, landing.CHUNK) if self.changes else None
-        for rows in chosen if chosen is not None else self.kept.chunks():
+        # Three at once: one chunk is decrypted, one judged, one on its way into the database.
+        for rows in ahead(chosen if chosen is not None else self.kept.chunks(), waiting=1):
             yield check.chunk(rows)
         rest = check.rest()
         if rest is not None:

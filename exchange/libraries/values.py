@@ -7,7 +7,9 @@ guessed: a text that does not say what it must becomes null and a fault.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from decimal import Decimal
 
 import polars as pl
@@ -24,6 +26,11 @@ ROW = "row_number"
 
 # Sources that write no offset mean the clock on their wall.
 WALL_CLOCK = "Asia/Shanghai"
+
+MOMENT = pl.Datetime("us", "UTC")
+_SECONDS_END = len("2026-11-22 08:00:00")
+_OFFSET = re.compile(r"(?P<sign>[+-])(?P<hours>[0-9]{2})(:?(?P<minutes>[0-9]{2}))?")
+_FEW_OFFSETS = 16  # that are read once for all rows of a chunk; further ones row by row
 
 _WIDE = pl.Decimal(38, 8)  # before a unit's factor is applied
 _BOOLEANS: Mapping[str, bool] = {
@@ -156,19 +163,66 @@ def _typed(field: Field, manifest: Manifest, said: pl.Expr, *, unit: bool = True
 
 
 def _date(said: pl.Expr) -> pl.Expr:
-    return pl.coalesce(
-        said.str.to_date("%Y-%m-%d", strict=False), said.str.to_date("%Y%m%d", strict=False)
-    )
+    return said.map_batches(_dates, return_dtype=pl.Date, is_elementwise=True)
 
 
 def _time(said: pl.Expr) -> pl.Expr:
     """ISO 8601, as PostgreSQL writes it too (`+00` for an offset)."""
+    return said.map_batches(_moments, return_dtype=MOMENT, is_elementwise=True)
+
+
+def _dates(said: pl.Series) -> pl.Series:
+    dashed = said.str.to_date("%Y-%m-%d", strict=False)
+    return _filled(dashed, said, lambda rest: rest.str.to_date("%Y%m%d", strict=False))
+
+
+def _moments(said: pl.Series) -> pl.Series:
+    """Most sources write seconds in one width, and an offset that is one of very few."""
+    ends = said.str.slice(_SECONDS_END)
+    offsets = {end: _since_utc(end) for end in ends.drop_nulls().unique().head(_FEW_OFFSETS)}
+    seconds = (
+        said.str.head(_SECONDS_END)
+        .str.replace("T", " ", literal=True)
+        .str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False, time_unit="us")
+    )
+    since = ends.replace_strict(
+        list(offsets), list(offsets.values()), default=None, return_dtype=pl.Duration("us")
+    )
+    return _filled((seconds - since).dt.replace_time_zone("UTC"), said, _any_moments)
+
+
+def _since_utc(end: str) -> timedelta | None:
+    """How far ahead of UTC a clock is whose times end like this; None to look more closely."""
+    found = _OFFSET.fullmatch(end)
+    if found is None:
+        return None
+    hours, minutes = int(found["hours"]), int(found["minutes"] or 0)
+    if hours > 23 or minutes > 59:
+        return None
+    ahead = timedelta(hours=hours, minutes=minutes)
+    return -ahead if found["sign"] == "-" else ahead
+
+
+def _any_moments(said: pl.Series) -> pl.Series:
+    """Fractions of a second, odd widths, and no offset at all."""
     plain = said.str.replace("T", " ", literal=True).str.replace("Z", "+00:00", literal=True)
     shape = "%Y-%m-%d %H:%M:%S%.f"
     absolute = plain.str.to_datetime(f"{shape}%#z", strict=False, time_unit="us")
-    wall = plain.str.to_datetime(shape, strict=False, time_unit="us")
+    return _filled(absolute, plain, lambda rest: _on_the_wall(rest, shape))
+
+
+def _on_the_wall(said: pl.Series, shape: str) -> pl.Series:
+    wall = said.str.to_datetime(shape, strict=False, time_unit="us")
     local = wall.dt.replace_time_zone(WALL_CLOCK, ambiguous="earliest", non_existent="null")
-    return pl.coalesce(absolute, local.dt.convert_time_zone("UTC"))
+    return local.dt.convert_time_zone("UTC")
+
+
+def _filled(
+    read: pl.Series, said: pl.Series, otherwise: Callable[[pl.Series], pl.Series]
+) -> pl.Series:
+    """What was read; where nothing was though something is said, what another way reads."""
+    rest = (read.is_null() & said.is_not_null()).arg_true()
+    return read.scatter(rest, otherwise(said.gather(rest))) if len(rest) else read
 
 
 def _factor(field: Field, manifest: Manifest) -> pl.Expr:

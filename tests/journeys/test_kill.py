@@ -18,7 +18,7 @@ from random import Random
 import pytest
 
 from exchange.database import Role
-from exchange.demo.running import Demo, running
+from exchange.demo.running import Demo
 from exchange.ledger import checkpoints
 from exchange.settings import Settings
 from license_vault.record import log_origin
@@ -27,24 +27,16 @@ from tests.conftest import LONG
 from tests.journeys import journal, killing, settling
 from tests.journeys.killing import Target
 from tests.journeys.oracle import evidence, libraries, vault
+from tests.journeys.size import LICENSES
 
 ROUNDS = 50 if LONG else 8
-PEOPLE = 1000
-LICENSES = 20
-CITY = 7
-PACE = {"rights": "5s", "residents": "5s"}
 
 
 @pytest.fixture
-def hurt(tmp_path: Path) -> Iterator[Demo]:
-    """A demo of this test's own, loaded and at rest; what is done to it is done to nobody else."""
-    home = tmp_path / "demo"
-    home.mkdir(mode=0o700)
-    with running(
-        home, people=PEOPLE, licenses=LICENSES, seed=CITY, say=print, schedules=PACE
-    ) as demo:
-        settling.wait(demo, LICENSES)
-        yield demo
+def hurt(demo: Demo) -> Demo:
+    """The shared demo at rest; this is its last test, so what is done to it is done to nobody."""
+    settling.wait(demo, LICENSES)
+    return demo
 
 
 class TestKill:
