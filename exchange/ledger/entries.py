@@ -60,6 +60,7 @@ class Call:
     subject_type: str | None = None
     subject: bytes | None = None
     grant: str | None = None
+    consent: str | None = None
 
     def ended(
         self, decision: Decision, rule: str | None = None, answer: bytes | None = None
@@ -77,6 +78,7 @@ class Call:
             "key": self.key,
             "resource": self.resource,
             "grant": self.grant,
+            "consent": self.consent,
             "fields": sorted(self.fields) or None,
             "subject_type": self.subject_type,
             "subject": self.subject.hex() if self.subject else None,

@@ -104,6 +104,7 @@ class QueryBody(Strict):
     subject: SubjectBody
     fields: list[Name] = Field(min_length=1, max_length=100)
     authority: AuthorityBody
+    consent: Word | None = None
 
 
 class VerifyBody(Strict):
@@ -113,6 +114,7 @@ class VerifyBody(Strict):
     claims: dict[Name, Claim] = Field(min_length=1, max_length=100)
     authority: AuthorityBody
     fields: list[Name] | None = None
+    consent: Word | None = None
 
 
 class AccessesBody(Strict):
@@ -171,7 +173,7 @@ async def query(code: str, request: Request) -> Response:
     """Answered in the forms that the grant shows, with a receipt for the ledger's evidence."""
     bearer, body = await _received(request, QueryBody, code)
     answer = await hub_of(request).answering.query(
-        bearer, code, body.subject.noun(), body.fields, body.authority.noun()
+        bearer, code, body.subject.noun(), body.fields, body.authority.noun(), body.consent
     )
     return _json({"found": answer.found, "values": answer.values, "receipt": answer.receipt})
 
@@ -187,7 +189,7 @@ async def verify(code: str, request: Request) -> Response:
     """Match, mismatch or cannot_say for each claim; no value is disclosed."""
     bearer, body = await _received(request, VerifyBody, code)
     answer: Comparison = await hub_of(request).answering.verify(
-        bearer, code, body.subject.noun(), body.claims, body.authority.noun()
+        bearer, code, body.subject.noun(), body.claims, body.authority.noun(), body.consent
     )
     return _json({"verdicts": answer.verdicts, "receipt": answer.receipt})
 

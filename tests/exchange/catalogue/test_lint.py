@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,9 @@ GOOD = replace(
 )
 
 
-def changed(name: str, **changes: object) -> Metadata:
+def changed(name: str, **changes: Any) -> Metadata:
     """The good resource with one field changed."""
-    fields = tuple(replace(each, **changes) if each.name == name else each for each in GOOD.fields)  # type: ignore[misc]  # the table below says which members
+    fields = tuple(replace(each, **changes) if each.name == name else each for each in GOOD.fields)
     return replace(GOOD, fields=fields)
 
 
