@@ -160,6 +160,17 @@ class Client:
         body = {**_about(subject, authority), "claims": dict(claims)}
         return self.post(f"/v1/resources/{resource}/verify", body)
 
+    def predicate(
+        self,
+        resource: str,
+        subject: Subject,
+        predicates: Sequence[str],
+        authority: Authority,
+    ) -> dict[str, Any]:
+        """Ask yes-or-no questions of the fixed catalogue. Raises as `query`."""
+        body = {**_about(subject, authority), "predicates": list(predicates)}
+        return self.post(f"/v1/resources/{resource}/predicate", body)
+
     def accesses(self, subject: Subject, authority: Authority) -> dict[str, Any]:
         """Who asked about a subject. Raises as `query`."""
         return self.post("/v1/subjects/accesses", _about(subject, authority))

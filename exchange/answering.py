@@ -25,8 +25,12 @@ from exchange.identity.resolving import spelled
 from exchange.ledger import accesses as log
 from exchange.ledger.accesses import Access
 from exchange.ledger.entries import Call, Decision, Entry, begun, hashed, sealed
+from exchange.modes import predicates as asking
+from exchange.modes.allowance import Allowance
+from exchange.modes.predicates import Told
 from exchange.problems import Exhausted, SourceUnavailable, Unprocessable
 from exchange.tokens import Bearer
+from schemas import predicates
 from schemas.contract import Contract
 from schemas.errors import Invalid, Refused, Unauthenticated, Unavailable, YizhanError
 from schemas.grant import Authority, Mode, Subject
@@ -70,6 +74,7 @@ class Answer:
 
     receipt: UUID
     values: Mapping[str, Value]
+    allowance: Allowance | None = None
 
     @property
     def found(self) -> bool:
@@ -83,6 +88,24 @@ class Comparison:
 
     receipt: UUID
     verdicts: Mapping[str, Verdict]
+    allowance: Allowance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers to questions of the fixed catalogue: yes, no or cannot_say."""
+
+    receipt: UUID
+    told: Mapping[str, Told]
+    allowance: Allowance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a caller gets beside the answer: the receipt, and what is left of the quota."""
+
+    receipt: UUID
+    allowance: Allowance | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +171,8 @@ class Answering:
             shown = forms.values(resources.find(resource), allowed, rows)
             return shown, orjson.dumps(shown) if shown else b""
 
-        receipt, shown = await self._serve(bearer, question, subject, look_up)
-        return Answer(receipt, shown)
+        served, shown = await self._serve(bearer, question, subject, look_up)
+        return Answer(served.receipt, shown, served.allowance)
 
     async def verify(
         self,
@@ -170,8 +193,31 @@ class Answering:
             verdicts = forms.verdicts(claims, rows)
             return verdicts, orjson.dumps(verdicts) if rows else b""
 
-        receipt, verdicts = await self._serve(bearer, question, subject, look_up)
-        return Comparison(receipt, verdicts)
+        served, verdicts = await self._serve(bearer, question, subject, look_up)
+        return Comparison(served.receipt, verdicts, served.allowance)
+
+    async def predicate(
+        self,
+        bearer: Bearer,
+        resource: str,
+        subject: Subject,
+        questions: Sequence[str],
+        authority: Authority,
+        consent: str | None = None,
+    ) -> Answers:
+        """Answer questions of the fixed catalogue; nothing else of the rows is disclosed."""
+        asked = tuple(questions)
+        question = Question(bearer.client, resource, Mode.PREDICATE, asked, authority, consent)
+
+        async def look_up(
+            conn: Any, known: Known, allowed: Allowed
+        ) -> tuple[dict[str, Told], bytes]:
+            numbers = (known.subject.id, *known.also)
+            told = await asking.ask(conn, resource, known.subject.type, numbers, allowed)
+            return told, orjson.dumps(told) if asking.found(told) else b""
+
+        served, told = await self._serve(bearer, question, subject, look_up)
+        return Answers(served.receipt, told, served.allowance)
 
     async def accesses(
         self, bearer: Bearer, subject: Subject, authority: Authority
@@ -185,16 +231,17 @@ class Answering:
             found = await log.accesses_of_all(conn, hashes)
             return found, b"%d" % len(found) if found else b""
 
-        return await self._serve(bearer, question, subject, look_up)
+        served, found = await self._serve(bearer, question, subject, look_up)
+        return served.receipt, found
 
     async def _serve(
         self, bearer: Bearer, question: Question, subject: Subject, look_up: LookUp[Result]
-    ) -> tuple[UUID, Result]:
+    ) -> tuple[Served, Result]:
         """The one way through: whatever happens, one entry is durable before this ends."""
         call = _begun(bearer, question)
         try:
             async with self.pool.acquire() as conn:
-                known, allowed = await self._judge(conn, call, bearer, question, subject)
+                known, allowed, left = await self._judge(conn, call, bearer, question, subject)
                 result, evidence = await _from_source(look_up(conn, known, allowed))
         except YizhanError as err:
             await record_failure(self.ledger, call, err)
@@ -206,12 +253,13 @@ class Answering:
         decision = Decision.ANSWERED if evidence else Decision.NOT_FOUND
         digest = sealed(self.subject_key, evidence) if evidence else None
         await self.ledger.write(call.ended(decision, answer=digest))
-        return call.receipt, result
+        return Served(call.receipt, left), result
 
     async def _judge(
         self, conn: Any, call: Call, bearer: Bearer, question: Question, subject: Subject
-    ) -> tuple[Known, Allowed]:
-        """Who is it about, and may it be answered: the subject's one name, and what is allowed."""
+    ) -> tuple[Known, Allowed, Allowance | None]:
+        """Who is it about, and may it be answered: the subject's one name, what is allowed, and
+        what is left of the quota."""
         checked = subjects.normalised(subject)
         unfit = _unfit(question, subject)
         if not unfit:  # else what was sent may be anything, and stays out of the ledger
@@ -227,7 +275,8 @@ class Answering:
             raise
         if known.subject != checked:
             self._note_subject(call, known.subject)
-        return known, await self._decide(conn, call, question, claimed, known)
+        allowed = await self._decide(conn, call, question, claimed, known)
+        return known, allowed, _left(claimed)
 
     async def _decide(
         self, conn: Any, call: Call, question: Question, claimed: Claimed, known: Known
@@ -243,7 +292,7 @@ class Answering:
             return verdict
         await grants.refund(conn, claimed)
         if verdict.rule in QUOTAS:
-            raise Exhausted("the grant's quota is used up", zh="调用额度已用尽", rule=verdict.rule)
+            raise _exhausted(verdict.rule, _left(claimed))
         raise CallRefused(
             f"the grant does not allow this: {verdict.rule}",
             zh="授权范围不允许此次调用",
@@ -259,6 +308,20 @@ class Answering:
 
     def _note_subject(self, call: Call, subject: Subject) -> None:
         call.subject_type, call.subject = subject.type, hashed(self.subject_key, subject)
+
+
+def _left(claimed: Claimed) -> Allowance | None:
+    if claimed.grant is None:
+        return None
+    return Allowance.of(claimed.grant, claimed.spent, claimed.at)
+
+
+def _exhausted(rule: Rule, left: Allowance | None) -> Exhausted:
+    """The refusal says when to come back, and how much there would be then."""
+    refusal = Exhausted("the grant's quota is used up", zh="调用额度已用尽", rule=rule)
+    if left is not None:
+        vars(refusal)["headers"] = left.headers() | {"retry-after": str(left.retry_after(rule))}
+    return refusal
 
 
 async def record_failure(ledger: Evidence, call: Call, err: YizhanError) -> None:
@@ -285,20 +348,31 @@ def _unfit(question: Question, subject: Subject) -> Invalid | None:
     """What is wrong with the question itself, whoever asks it."""
     if question.resource == ACCESSES:
         described: Contract | None = None
-        known = set(subjects.IDENTIFIERS)
+        known = set(subjects.KINDS)
     else:
         try:
             described = resources.find(question.resource)
         except Invalid as err:
             return err
         known = set(described.subjects)
-    if subject.type not in known & set(subjects.IDENTIFIERS):
+    if subject.type not in known & subjects.KINDS:
         return _does_not_fit("this resource knows no such kind of subject", "subject-type-unknown")
-    if described and not set(question.fields) <= {field.name for field in described.fields}:
+    if described and question.mode is Mode.PREDICATE:
+        if not _all_asked(described, question.fields, subject.type):
+            return _does_not_fit("the catalogue has no such question", "predicate-unknown")
+    elif described and not set(question.fields) <= {field.name for field in described.fields}:
         return _does_not_fit("the resource has no such field", "field-unknown")
     if len(set(question.fields)) != len(question.fields):
         return _does_not_fit("a field is asked for twice", "field-twice")
     return None
+
+
+def _all_asked(described: Contract, texts: Sequence[str], subject_type: str) -> bool:
+    return all(
+        predicates.is_question(described, text)
+        and subject_type in predicates.asked(described, text).predicate.subjects
+        for text in texts
+    )
 
 
 def _does_not_fit(message: str, rule: str) -> Unprocessable:

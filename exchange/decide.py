@@ -32,6 +32,7 @@ class Rule(StrEnum):
     ITEM = "item-outside-grant"
     FIELD = "field-outside-grant"
     COMPARE_ONLY = "field-compare-only"
+    PREDICATE_ONLY = "field-predicate-only"
     MASKED_ONLY = "field-masked-only"
     CONSENT = "consent-missing"
     CONSENT_SUBJECT = "consent-of-another-subject"
@@ -83,9 +84,17 @@ class Refused:
 
 
 # A masked value may be looked at but not guessed at: comparing would confirm what the mask hides.
+# A question of the catalogue is answered where it was granted by name, and nowhere else.
+_SEEN = frozenset({Form.PLAIN, Form.MASKED})
 SHOWN: Mapping[Mode, frozenset[Form]] = {
-    Mode.QUERY: frozenset({Form.PLAIN, Form.MASKED}),
+    Mode.QUERY: _SEEN,
     Mode.VERIFY: frozenset({Form.PLAIN, Form.COMPARE}),
+    Mode.PREDICATE: frozenset({Form.PREDICATE}),
+    Mode.BATCH: _SEEN | {Form.PREDICATE},
+    Mode.CHANGES: _SEEN,
+    Mode.PUSH: _SEEN,
+    Mode.DELIVER: _SEEN,
+    Mode.SHARE: _SEEN,
 }
 
 
@@ -150,7 +159,15 @@ def _fields(grant: Grant, request: Question) -> Rule | None:
     withheld = {grant.fields[name] for name in request.fields} - SHOWN[request.mode]
     if not withheld:
         return None
-    return Rule.COMPARE_ONLY if Form.COMPARE in withheld else Rule.MASKED_ONLY
+    return next(rule for form, rule in _ONLY.items() if form in withheld)
+
+
+_ONLY: Mapping[Form, Rule] = {
+    Form.COMPARE: Rule.COMPARE_ONLY,
+    Form.PREDICATE: Rule.PREDICATE_ONLY,
+    Form.MASKED: Rule.MASKED_ONLY,
+    Form.PLAIN: Rule.FIELD,  # a column is no question
+}
 
 
 def _consent(shown: Shown | None, request: Question, at: datetime) -> Iterator[Rule]:

@@ -16,11 +16,12 @@ from typing import Any, Protocol
 import psycopg
 from psycopg.types.json import Jsonb
 
-from exchange import grant_rows
+from exchange import grant_rows, resources
 from exchange.decide import Question, Spent
+from schemas import predicates
 from schemas.consent import Consent, Shown
 from schemas.errors import Invalid, NotFound
-from schemas.grant import Grant
+from schemas.grant import Form, Grant
 
 CLAIM = """
 WITH fresh AS (
@@ -246,5 +247,17 @@ def _check_usable(grant: Grant) -> None:
     sets: Sequence[object] = (grant.purposes, grant.bases, grant.items, grant.modes, grant.fields)
     if not all(sets):
         raise Invalid("a grant names at least one purpose, basis, item, mode and field")
+    _check_questions(grant)
     if not grant.file_number:
         raise Invalid("a grant names the file that approved it")
+
+
+def _check_questions(grant: Grant) -> None:
+    """What is granted as a predicate is a question of the catalogue, whole."""
+    asked = {name for name, form in grant.fields.items() if form is Form.PREDICATE}
+    described = resources.find(grant.resource) if asked else None
+    if described and not all(predicates.is_question(described, text) for text in asked):
+        raise Invalid(
+            "a predicate is granted as it is asked, e.g. age_at_least(18); GET /v1/resources has "
+            "the catalogue"
+        )

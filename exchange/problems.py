@@ -171,6 +171,7 @@ def response(error: BaseException, members: Mapping[str, object] = {}) -> Respon
         headers["www-authenticate"] = 'DPoP algs="ES256 EdDSA"'
     if kind.retry:
         headers["retry-after"] = "60" if kind.status == 429 else "1"
+    headers |= vars(error).get("headers", {})  # who knows better when to come back says so
     content = orjson.dumps(document(error) | dict(members))
     return Response(content, kind.status, headers, MEDIA_TYPE)
 

@@ -16,14 +16,22 @@ class Mode(StrEnum):
 
     QUERY = "query"
     VERIFY = "verify"
+    PREDICATE = "predicate"
+    BATCH = "batch"
+    CHANGES = "changes"
+    PUSH = "push"
+    DELIVER = "deliver"
+    SHARE = "share"
 
 
 class Form(StrEnum):
-    """How much of a field a grant shows: the value, a masked value, or only a comparison."""
+    """How much of a field a grant shows: the value, a masked value, only a comparison, or the
+    answer to a question of the fixed catalogue, which stands whole in the field's place."""
 
     PLAIN = "plain"
     MASKED = "masked"
     COMPARE = "compare"
+    PREDICATE = "predicate"
 
 
 class Needs(StrEnum):

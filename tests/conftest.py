@@ -44,18 +44,28 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what needs a whole demo last, so that no Airflow works beside the other tests.
+    """Share the tests out between two processes: by file, and one of them has the whole demos.
 
-    The kill rounds have a demo of their own, and come before the one that all the others share.
+    What needs a whole demo comes first and stays together, so that no two Airflows work at once;
+    the kill rounds have a demo of their own, and come before the one that all the others share.
     """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=_turn)
 
-    def beside(item: pytest.Item) -> int:
-        if "demo" in getattr(item, "fixturenames", ()):
-            return 2
-        return int("journeys" in item.nodeid)
 
-    items.sort(key=beside)
+def _group(item: pytest.Item) -> str:
+    if "journeys" in item.nodeid or "demo" in getattr(item, "fixturenames", ()):
+        return "demo"
+    return "dags" if "/dags/" in item.nodeid else item.nodeid.partition("::")[0]
+
+
+def _turn(item: pytest.Item) -> int:
+    if "demo" in getattr(item, "fixturenames", ()):
+        return 1
+    return 0 if "journeys" in item.nodeid else 2
 
 
 @dataclass(frozen=True)

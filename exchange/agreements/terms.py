@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
 from exchange.catalogue.lint import cites
+from schemas import contract, predicates
 from schemas.application import Terms
-from schemas.errors import Invalid, Refused
+from schemas.errors import Invalid, NotFound, Refused
 from schemas.grant import Form
 from schemas.resource import Metadata
 
@@ -52,7 +53,8 @@ def narrower(new: Terms, old: Terms) -> bool:
 
 def share_class(terms: Terms, said: Metadata) -> str:
     """The class whose clock runs: the strictest among the fields that are asked for."""
-    classes = {each.share_class for each in said.fields if each.name in terms.fields}
+    read = {name for each in terms.fields.items() for name in _reads(said.code, *each)}
+    classes = {each.share_class for each in said.fields if each.name in read}
     return "conditional" if "conditional" in classes else "unconditional"
 
 
@@ -78,17 +80,28 @@ def _check_whole(terms: Terms) -> None:
 
 
 def _outside(terms: Terms, said: Metadata) -> Iterator[str]:
-    for name, form in sorted(terms.fields.items()):
-        field = said.field(name)
-        if field is None:
-            yield f"{name}: there is no such field"
-        elif field.share_class == "withheld":
-            yield f"{name}: withheld by {field.withheld_by}"
-        elif form not in field.forms:
-            yield f"{name}: not given {form}"
+    for asked, form in sorted(terms.fields.items()):
+        for name in _reads(said.code, asked, form):
+            field = said.field(name)
+            if field is None:
+                yield f"{asked}: there is no such field or question"
+            elif field.share_class == "withheld":
+                yield f"{asked}: {name} is withheld by {field.withheld_by}"
+            elif form not in field.forms:
+                yield f"{asked}: {name} is not given {form}"
     for name in sorted(terms.row_filter):
         if said.field(name) is None:
             yield f"rows cannot be chosen by {name}: there is no such field"
+
+
+def _reads(resource: str, asked: str, form: Form) -> tuple[str, ...]:
+    """The fields behind what is asked for: itself, or what a question of the catalogue reads."""
+    if form is not Form.PREDICATE:
+        return (asked,)
+    try:
+        return predicates.asked(contract.load(resource), asked).predicate.reads
+    except NotFound:
+        return (asked,)
 
 
 def _less(form: Form, than: Form | None) -> bool:

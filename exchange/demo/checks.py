@@ -48,14 +48,18 @@ class Loaded:
     notices: Mapping[str, int]
 
 
+# At night every source is read again; a reading that says the same counts once.
+READINGS = """
+SELECT DISTINCT ON (source, digest) counts, notices FROM library.batch
+ WHERE dataset = %s AND state = 'published' ORDER BY source, digest, id
+"""
+
+
 def loaded(owner: psycopg.Connection, dataset: str) -> Loaded:
     """Count one dataset: rows of the table, and the batch ledger added up."""
     table = Identifier("library", dataset.replace(".", "_"))
     rows = owner.execute(SQL("SELECT count(*) FROM {}").format(table)).fetchone()
-    batches = owner.execute(
-        "SELECT counts, notices FROM library.batch WHERE dataset = %s AND state = 'published'",
-        (dataset,),
-    ).fetchall()
+    batches = owner.execute(READINGS, (dataset,)).fetchall()
     reasons = owner.execute(
         "SELECT reason, count(*) FROM library.quarantine, unnest(reasons) AS reason "
         "WHERE dataset = %s GROUP BY reason",

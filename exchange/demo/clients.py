@@ -43,6 +43,7 @@ RESTAURANT = Authority(
     case="WIN-2026-000817",
     officer="clerk:0421",
 )
+FIRST_HOME = "owns_no_home_in(330784)"
 OWN_LOG = Authority(
     purpose="own-access-log",
     basis="个人信息保护法 art. 45",
@@ -103,8 +104,9 @@ def _allowances() -> Iterable[Allowance]:
             "certificate_no": Form.PLAIN,
             "mortgaged": Form.PLAIN,
             "holder_id": Form.COMPARE,
+            FIRST_HOME: Form.PREDICATE,
         },
-        modes=frozenset({Mode.QUERY, Mode.VERIFY}),
+        modes=frozenset({Mode.QUERY, Mode.VERIFY, Mode.PREDICATE}),
         purposes=frozenset({TAX_CHECK.purpose}),
         bases=frozenset({TAX_CHECK.basis}),
         items=frozenset({TAX_CHECK.item}),

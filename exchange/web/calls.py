@@ -19,11 +19,12 @@ from exchange import bodies, resources
 from exchange.answering import Comparison
 from exchange.bodies import Body
 from exchange.forms import Verdict
+from exchange.modes.allowance import Allowance
 from exchange.problems import Malformed, declared
 from exchange.tokens import Bearer
 from exchange.web.caller import hub_of, proved, record
 from exchange.web.openapi import request_body
-from schemas import grant, identifiers
+from schemas import grant, identifiers, predicates
 from schemas.errors import Invalid, YizhanError
 
 
@@ -117,6 +118,15 @@ class VerifyBody(Strict):
     consent: Word | None = None
 
 
+class PredicateBody(Strict):
+    """Questions of the fixed catalogue about one subject, each as it was granted."""
+
+    subject: SubjectBody
+    predicates: list[Name] = Field(min_length=1, max_length=50, examples=[["age_at_least(18)"]])
+    authority: AuthorityBody
+    consent: Word | None = None
+
+
 class AccessesBody(Strict):
     """A citizen's request for the log of who asked about them."""
 
@@ -149,6 +159,21 @@ class VerifyAnswer(BaseModel):
     receipt: str
 
 
+class ToldAnswer(BaseModel):
+    """The answer to one question: yes, no or cannot_say; whose it is, and as of when."""
+
+    answer: str
+    source: str
+    as_of: str | None
+
+
+class PredicateAnswer(BaseModel):
+    """The answer to each question."""
+
+    answers: dict[str, ToldAnswer]
+    receipt: str
+
+
 class AccessesAnswer(BaseModel):
     """Who asked about the subject, the newest first."""
 
@@ -175,7 +200,8 @@ async def query(code: str, request: Request) -> Response:
     answer = await hub_of(request).answering.query(
         bearer, code, body.subject.noun(), body.fields, body.authority.noun(), body.consent
     )
-    return _json({"found": answer.found, "values": answer.values, "receipt": answer.receipt})
+    said = {"found": answer.found, "values": answer.values, "receipt": answer.receipt}
+    return _json(said, answer.allowance)
 
 
 @router.post(
@@ -191,7 +217,23 @@ async def verify(code: str, request: Request) -> Response:
     answer: Comparison = await hub_of(request).answering.verify(
         bearer, code, body.subject.noun(), body.claims, body.authority.noun(), body.consent
     )
-    return _json({"verdicts": answer.verdicts, "receipt": answer.receipt})
+    return _json({"verdicts": answer.verdicts, "receipt": answer.receipt}, answer.allowance)
+
+
+@router.post(
+    "/v1/resources/{code}/predicate",
+    summary="Ask yes-or-no questions of the fixed catalogue about one subject",
+    response_model=None,
+    responses={200: {"model": PredicateAnswer}, **REFUSALS},
+    openapi_extra=request_body(PredicateBody),
+)
+async def predicate(code: str, request: Request) -> Response:
+    """Yes, no or cannot_say for each question that the grant names; no value is disclosed."""
+    bearer, body = await _received(request, PredicateBody, code)
+    answer = await hub_of(request).answering.predicate(
+        bearer, code, body.subject.noun(), body.predicates, body.authority.noun(), body.consent
+    )
+    return _json({"answers": answer.told, "receipt": answer.receipt}, answer.allowance)
 
 
 @router.post(
@@ -228,9 +270,10 @@ async def _received(
     return bearer, body
 
 
-def _json(value: object) -> Response:
+def _json(value: object, left: Allowance | None = None) -> Response:
     content = orjson.dumps(value, option=orjson.OPT_UTC_Z)
-    return Response(content, media_type=JSON, headers={"cache-control": "no-store"})
+    headers = {"cache-control": "no-store"} | (left.headers() if left else {})
+    return Response(content, media_type=JSON, headers=headers)
 
 
 def _entry(each: Any) -> dict[str, Any]:
@@ -244,6 +287,15 @@ def _entry(each: Any) -> dict[str, Any]:
         "authority": {"code": each.authority.code, "name": each.authority.name_zh},
         "subjects": sorted(each.subjects),
         "freshness_seconds": int(each.freshness.total_seconds()),
+        "predicates": [
+            {
+                "name": one.name,
+                "label": one.label_zh,
+                "argument": one.argument,
+                "subjects": sorted(one.subjects),
+            }
+            for one in predicates.of(each).values()
+        ],
         "fields": [
             {
                 "name": field.name,

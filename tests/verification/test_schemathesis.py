@@ -23,7 +23,16 @@ from connectors.client import ASSERTION_TYPE, new_key, public_half
 from exchange import clients, resources
 from exchange.database import Role
 from exchange.demo import chapters
-from exchange.demo.clients import HALL, OWN_LOG, RESTAURANT, TAX, TAX_CHECK, WINDOW, credentials
+from exchange.demo.clients import (
+    FIRST_HOME,
+    HALL,
+    OWN_LOG,
+    RESTAURANT,
+    TAX,
+    TAX_CHECK,
+    WINDOW,
+    credentials,
+)
 from exchange.demo.running import Demo
 from exchange.demo.story import Story
 from exchange.settings import Settings
@@ -142,6 +151,11 @@ def _asking(demo: Demo) -> Calls:
             **tax_asks,
             **code,
             "body": {"subject": unit, "claims": claims, "authority": why},
+        },
+        "POST /v1/resources/{code}/predicate": {
+            **tax_asks,
+            **code,
+            "body": {"subject": owner, "predicates": [FIRST_HOME], "authority": why},
         },
         "POST /v1/subjects/accesses": {
             "client": _path(demo, WINDOW),

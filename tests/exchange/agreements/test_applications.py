@@ -80,7 +80,14 @@ class TestSubmit:
     @pytest.mark.parametrize(
         ("changes", "wrong"),
         [
-            ({"fields": {"shoe_size": Form.PLAIN}}, "shoe_size: there is no such field"),
+            (
+                {"fields": {"shoe_size": Form.PLAIN}},
+                "shoe_size: there is no such field or question",
+            ),
+            (
+                {"fields": {"shoe_size_at_least(42)": Form.PREDICATE}},
+                "there is no such field or question",
+            ),
             ({"row_filter": {"shoe_size": ("42",)}}, "rows cannot be chosen by shoe_size"),
         ],
     )
@@ -90,6 +97,13 @@ class TestSubmit:
         """What it does not give is named."""
         with pytest.raises(OutsideVersion, match=wrong):
             submitted(clerk, **changes)
+
+    def test_a_question_is_asked_for_whole(self, clerk: psycopg.Connection) -> None:
+        """Its clock is that of the fields it reads: a birth date is unconditional, death is not."""
+        age = submitted(clerk, fields={"age_at_least(18)": Form.PREDICATE})
+        alive = submitted(clerk, fields={"alive": Form.PREDICATE}, file_number="建〔2026〕4号")
+
+        assert ("unconditional", "conditional") == (age.share_class, alive.share_class)
 
     def test_one_file_applies_once(self, clerk: psycopg.Connection) -> None:
         """Until it is taken back."""

@@ -29,7 +29,12 @@ GRANT = Grant(
     purposes=frozenset({"核验"}),
     bases=frozenset({"条例第十八条"}),
     items=frozenset({"item-1"}),
-    fields={"name": Form.PLAIN, "phone": Form.MASKED, "birth_date": Form.COMPARE},
+    fields={
+        "name": Form.PLAIN,
+        "phone": Form.MASKED,
+        "birth_date": Form.COMPARE,
+        "age_at_least(18)": Form.PREDICATE,
+    },
     modes=frozenset(Mode),
     valid_from=AT - timedelta(days=1),
     valid_to=AT + timedelta(days=1),
@@ -41,6 +46,7 @@ GRANT = Grant(
 )
 QUERY = Question("c", "population.resident", Mode.QUERY, ("name",), WHY)
 VERIFY = replace(QUERY, mode=Mode.VERIFY)
+PREDICATE = replace(QUERY, mode=Mode.PREDICATE)
 CONSENTED = replace(GRANT, needs=Needs.CONSENT)
 MANDATE = Mandate(
     id="m",
@@ -120,6 +126,11 @@ class TestRefuses:
             (Rule.FIELD, GRANT, replace(QUERY, fields=()), NONE_SPENT, AT),
             (Rule.COMPARE_ONLY, GRANT, replace(QUERY, fields=("birth_date",)), NONE_SPENT, AT),
             (Rule.MASKED_ONLY, GRANT, replace(VERIFY, fields=("phone",)), NONE_SPENT, AT),
+            (
+                *(Rule.PREDICATE_ONLY, GRANT, replace(QUERY, fields=("age_at_least(18)",))),
+                *(NONE_SPENT, AT),
+            ),
+            (Rule.FIELD, GRANT, replace(PREDICATE, fields=("name",)), NONE_SPENT, AT),
             (Rule.MINUTE, GRANT, QUERY, Spent(11, 11, 1), AT),
             (Rule.DAY, GRANT, QUERY, Spent(1, 101, 1), AT),
             (Rule.USES, GRANT, QUERY, Spent(1, 1, 6), AT),
@@ -256,7 +267,7 @@ class TestNoModeDisclosesMoreThanTheGrant:
             for name, value in shown.items():
                 assert grant.fields[name] is not Form.COMPARE
                 assert (value.value == row[name]) == (grant.fields[name] is Form.PLAIN)
-        else:
+        if question.mode is Mode.VERIFY:
             told = forms.verdicts({name: row[name] for name in verdict.fields}, [row])
             assert set(told.values()) <= set(Verdict)
             assert all(grant.fields[name] is not Form.MASKED for name in told)
