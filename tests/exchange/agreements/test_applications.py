@@ -82,7 +82,7 @@ class TestSubmit:
         [
             (
                 {"fields": {"shoe_size": Form.PLAIN}},
-                "shoe_size: there is no such field or question",
+                "shoe_size: there is no such field",
             ),
             (
                 {"fields": {"shoe_size_at_least(42)": Form.PREDICATE}},
