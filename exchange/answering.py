@@ -43,7 +43,7 @@ DATABASE_ERRORS = (
     OSError,
     TimeoutError,
 )
-QUOTAS = frozenset({Rule.MINUTE, Rule.DAY})
+QUOTAS = frozenset({Rule.MINUTE, Rule.DAY, Rule.MISSES})
 
 Result = TypeVar("Result")
 
@@ -266,7 +266,7 @@ class Answering:
             call.resource, call.fields = question.resource, question.fields
             self._note_subject(call, checked or subject)
         named = _named(subject, checked)
-        claimed = await grants.claim(conn, question, bearer.kid, bearer.proof, named)
+        claimed = await grants.claim(conn, question, bearer, named)
         _check_standing(claimed)
         try:
             known = _known(claimed, subject, unfit)
@@ -341,6 +341,7 @@ def _decision(err: YizhanError) -> Decision:
 def _begun(bearer: Bearer, question: Question) -> Call:
     call = begun(question.mode.value)
     call.client, call.key, call.authority = bearer.client, bearer.kid, question.authority
+    call.signed = bearer.signed
     return call
 
 
@@ -385,6 +386,7 @@ def _check_standing(claimed: Claimed) -> None:
         "client-not-active": claimed.active,
         "key-not-in-force": claimed.keyed,
         "dpop-proof-replayed": claimed.fresh,
+        "signature-missing": claimed.signed,
     }
     for rule, stands in standing.items():
         if not stands:

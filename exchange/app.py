@@ -23,6 +23,7 @@ from exchange.problems import Malformed, WrongMethod
 from exchange.settings import Settings
 from exchange.web import ROUTERS, openapi
 from exchange.web.edge import Counts, Edge
+from exchange.web.signing import Signing
 from license_vault.signer.client import Signer
 from schemas.errors import Invalid, NotFound, Refused, Unavailable, YizhanError
 
@@ -62,6 +63,7 @@ def create_app(settings: Settings, signer: Signer | None = None) -> FastAPI:
     counts = Counts()
     app.state.counts = counts
     app.add_middleware(Edge, counts=counts)
+    app.add_middleware(Signing)  # the last one added is the outermost
     openapi.describe(app)
     return app
 

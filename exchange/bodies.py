@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from exchange.problems import Malformed, TooLarge, WrongMedia
+from schemas.message_signature import content_digest
 
 LIMIT = 256 * 1024
 MEMBERS_OF_A_FORM = 16
@@ -39,7 +40,7 @@ async def read(request: Request, media_type: str, limit: int = LIMIT) -> bytes:
             parts.append(part)
     except ClientDisconnect:
         raise Malformed("the body ended early", zh="请求体不完整") from None
-    return b"".join(parts)
+    return _as_digested(request, b"".join(parts))
 
 
 def strict_json(raw: bytes) -> object:
@@ -82,6 +83,14 @@ def strict_form(raw: bytes) -> dict[str, str]:
     if len({name for name, _ in pairs}) != len(pairs):
         raise Malformed("a name stands twice in the form", zh="表单中有重复的名称")
     return dict(pairs)
+
+
+def _as_digested(request: Request, content: bytes) -> bytes:
+    """RFC 9530 section 2: where a digest is told, and perhaps signed, it is the content's."""
+    told = request.headers.getlist("content-digest")
+    if told and told != [content_digest(content)]:
+        raise Malformed("the body is not the one that was digested", zh="请求体与摘要不符")
+    return content
 
 
 def _media_type(request: Request) -> str:

@@ -4,12 +4,23 @@ on the owner's connection, and the hub's own role cannot do them."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from exchange.keys import public_key
 from schemas.errors import NotFound
+
+REVOKE = """
+WITH RECURSIVE fallen (kid) AS (
+    SELECT kid FROM hub.client_key WHERE kid = %s AND revoked_at IS NULL
+    UNION
+    SELECT k.kid FROM hub.client_key k JOIN fallen f ON k.follows = f.kid
+)
+UPDATE hub.client_key k SET revoked_at = now()
+FROM fallen WHERE k.kid = fallen.kid AND k.revoked_at IS NULL
+"""
 
 
 def register(
@@ -43,13 +54,31 @@ def restore(conn: psycopg.Connection, client_id: str) -> None:
 
 
 def revoke_key(conn: psycopg.Connection, kid: str) -> None:
-    """Revoke a key for good: tokens bound to it stop at the next call. Raises `NotFound`."""
-    done = conn.execute(
-        "UPDATE hub.client_key SET revoked_at = now() WHERE kid = %s AND revoked_at IS NULL",
-        (kid,),
-    )
+    """Revoke a key for good: tokens bound to it stop at the next call. Raises `NotFound`.
+
+    Keys that it gave its client after it fall with it: whoever stole it may have given them.
+    """
+    done = conn.execute(REVOKE, (kid,))
     if done.rowcount == 0:
         raise NotFound("there is no such key in force")
+
+
+def sign_from(conn: psycopg.Connection, client_id: str, moment: datetime) -> None:
+    """Let a client that cannot sign yet call without a signature until then. Raises `NotFound`."""
+    done = conn.execute(
+        "UPDATE hub.client SET unsigned_until = %s WHERE id = %s", (moment, client_id)
+    )
+    if done.rowcount == 0:
+        raise NotFound("there is no such client")
+
+
+def allow_misses(conn: psycopg.Connection, client_id: str, per_day: int) -> None:
+    """How many subjects that nobody knows a client may ask about in a day. Raises `NotFound`."""
+    done = conn.execute(
+        "UPDATE hub.client SET misses_per_day = %s WHERE id = %s", (per_day, client_id)
+    )
+    if done.rowcount == 0:
+        raise NotFound("there is no such client")
 
 
 def _set_status(conn: psycopg.Connection, client_id: str, status: str) -> None:

@@ -44,6 +44,7 @@ class Rule(StrEnum):
     MINUTE = "quota-per-minute"
     DAY = "quota-per-day"
     USES = "uses-exhausted"
+    MISSES = "miss-budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a grant has used up, this call included, as the database claimed it."""
+    """What a grant has used up, this call included, as the database claimed it.
+
+    `misses_left` is the client's: how many more subjects that nobody knows it may ask about today.
+    """
 
     minute: int
     day: int
     uses: int
+    misses_left: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,5 +212,6 @@ def _quota(grant: Grant, spent: Spent) -> Iterator[Rule]:
         Rule.MINUTE: spent.minute > grant.per_minute,
         Rule.DAY: spent.day > grant.per_day,
         Rule.USES: grant.max_uses is not None and spent.uses > grant.max_uses,
+        Rule.MISSES: spent.misses_left <= 0,
     }
     yield from (rule for rule, holds in refuses.items() if holds)

@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from exchange import grant_rows, resources
 from exchange.decide import Question, Spent
+from exchange.tokens import Bearer
 from schemas import predicates
 from schemas.consent import Consent, Shown
 from schemas.errors import Invalid, NotFound
@@ -32,7 +33,13 @@ WITH fresh AS (
     SELECT c.status = 'active' AS active,
            $2::text IS NULL OR EXISTS (
                SELECT FROM hub.client_key k
-               WHERE k.kid = $2 AND k.client = c.id AND k.revoked_at IS NULL) AS keyed,
+               WHERE k.kid = $2 AND k.client = c.id AND k.revoked_at IS NULL
+                 AND (k.retires_at IS NULL OR now() < k.retires_at)) AS keyed,
+           $2::text IS NULL OR $13 OR coalesce(now() < c.unsigned_until, false) AS signed,
+           c.misses_per_day - (SELECT count(*) FROM (
+               SELECT FROM hub.miss m WHERE m.client = c.id
+               AND m.day = (now() AT TIME ZONE 'Asia/Shanghai')::date LIMIT c.misses_per_day
+           ) missed) AS misses_left,
            $1::bytea IS NULL OR EXISTS (SELECT FROM fresh) AS fresh
     FROM hub.client c WHERE c.id = $3
 ), chosen AS (
@@ -60,11 +67,12 @@ WITH fresh AS (
                          THEN s.day_calls ELSE 0 END + 1,
         uses = s.uses + 1
     FROM chosen, caller
-    WHERE s.grant_id = chosen.id AND caller.active AND caller.keyed AND caller.fresh
+    WHERE s.grant_id = chosen.id
+      AND caller.active AND caller.keyed AND caller.fresh AND caller.signed
     RETURNING s.minute_calls, s.day_calls, s.uses
 ), agreed AS (
     SELECT c.*, to_jsonb(m) AS under FROM hub.consent c LEFT JOIN hub.mandate m ON m.id = c.mandate
-    WHERE c.id = $13 AND c.client = $3
+    WHERE c.id = $14 AND c.client = $3
 ), agreed_spent AS (
     UPDATE hub.consent_spend s SET
         uses = s.uses + 1,
@@ -73,10 +81,10 @@ WITH fresh AS (
     FROM agreed, chosen, caller, LATERAL (SELECT coalesce(
         date_trunc(agreed.every, now() AT TIME ZONE 'Asia/Shanghai')::date, 'epoch') AS period) p
     WHERE s.consent = agreed.id AND chosen.needs = 'consent'
-          AND caller.active AND caller.keyed AND caller.fresh
+      AND caller.active AND caller.keyed AND caller.fresh AND caller.signed
     RETURNING ARRAY[s.uses, s.period_uses] AS spent
 )
-SELECT now() AS at, caller.active, caller.keyed, caller.fresh,
+SELECT now() AS at, caller.active, caller.keyed, caller.fresh, caller.signed, caller.misses_left,
        (SELECT r.offered FROM hub.resource r WHERE r.code = $4) AS offered,
        meant.subject AS subject,
        (SELECT array_agg(o.number) FROM library.canonical o
@@ -124,6 +132,7 @@ class Claimed:
     active: bool
     keyed: bool
     fresh: bool
+    signed: bool
     withdrawn: bool
     grant: Grant | None
     spent: Spent
@@ -142,8 +151,7 @@ class Claimed:
 async def claim(
     conn: Connection,
     question: Question,
-    kid: str | None,
-    proof: bytes | None,
+    bearer: Bearer,
     named: Named,
 ) -> Claimed:
     """Read the grant and claim its quota for one call. A call that is refused afterwards has
@@ -151,8 +159,8 @@ async def claim(
     asked = question.authority
     row = await conn.fetchrow(
         CLAIM,
-        proof,
-        kid,
+        bearer.proof,
+        bearer.kid,
         question.client,
         question.resource,
         question.mode.value,
@@ -163,6 +171,7 @@ async def claim(
         named.kind,
         named.typed,
         named.checked,
+        bearer.signed is not None,
         question.consent,
     )
     assert row is not None
@@ -171,9 +180,10 @@ async def claim(
         active=bool(row["active"]),
         keyed=bool(row["keyed"]),
         fresh=row["fresh"] is not False,
+        signed=row["signed"] is not False,
         withdrawn=row["offered"] is False,
         grant=grant_rows.grant(row) if row["id"] else None,
-        spent=Spent(row["minute_calls"] or 0, row["day_calls"] or 0, row["uses"] or 0),
+        spent=_spent(row),
         subject=row["subject"],
         also=tuple(row["also"] or ()),
         consent=grant_rows.consent(row["consent"]) if row["consent"] else None,
@@ -250,6 +260,16 @@ def _check_usable(grant: Grant) -> None:
     _check_questions(grant)
     if not grant.file_number:
         raise Invalid("a grant names the file that approved it")
+
+
+def _spent(row: Mapping[str, Any]) -> Spent:
+    left = row["misses_left"]
+    return Spent(
+        minute=row["minute_calls"] or 0,
+        day=row["day_calls"] or 0,
+        uses=row["uses"] or 0,
+        misses_left=1 if left is None else left,
+    )
 
 
 def _check_questions(grant: Grant) -> None:

@@ -20,12 +20,14 @@ import asyncpg
 import orjson
 import psycopg
 
+from exchange import keyring
 from exchange.answering import Answering
 from exchange.database import Role, without_detail
-from exchange.keys import TokenKey, token_key
+from exchange.keyring import Keyring
 from exchange.ledger import checkpoints, integrator
 from exchange.ledger.writer import Writer
 from exchange.settings import Settings
+from exchange.signatures import Evidence
 from license_vault.signer.client import Signer, SignerClient
 from schemas.errors import Unavailable, YizhanError
 
@@ -34,7 +36,11 @@ STATEMENT_SECONDS = 5
 PLACING_SECONDS = 0.25
 SIGNING_SECONDS = 30.0
 PURGING_SECONDS = 30.0
-PURGE = "DELETE FROM hub.seen WHERE expires_at < now()"
+KEYS_SECONDS = 2.0
+PURGES = (
+    "DELETE FROM hub.seen WHERE expires_at < now()",
+    "DELETE FROM hub.miss WHERE day < (now() AT TIME ZONE 'Asia/Shanghai')::date - 1",
+)
 
 ANSWERING = {
     "timezone": "UTC",
@@ -56,7 +62,9 @@ class Hub:
     answering: Answering
     ledger: Writer
     signer: Signer
-    token_key: TokenKey
+    token_keys: Keyring
+    answer_keys: Keyring
+    evidence: Evidence
 
     @property
     def ledger_origin(self) -> str:
@@ -120,13 +128,16 @@ async def open_hub(settings: Settings, signer: Signer | None = None) -> AsyncIte
         answering=Answering(pool, ledger, settings.secret("subject.key")),
         ledger=ledger,
         signer=signer or _signer(settings),
-        token_key=token_key(settings.secret("token.key")),
+        token_keys=Keyring(settings, keyring.TOKENS),
+        answer_keys=Keyring(settings, keyring.ANSWERS),
+        evidence=Evidence(settings.secret("evidence.key")),
     )
     tasks = [
         asyncio.create_task(ledger.run()),
         asyncio.create_task(_place_for_ever(settings)),
         asyncio.create_task(_sign_for_ever(hub)),
         asyncio.create_task(_purge_for_ever(pool)),
+        asyncio.create_task(_look_for_keys(hub)),
     ]
     try:
         yield hub
@@ -186,9 +197,19 @@ async def _sign_for_ever(hub: Hub) -> None:
             log.warning("the ledger's head is not signed now: %s", err.code)
 
 
+async def _look_for_keys(hub: Hub) -> None:
+    """Know a key that was made before it signs, in every process."""
+    while True:
+        await asyncio.sleep(KEYS_SECONDS)
+        for each in (hub.token_keys, hub.answer_keys):
+            with contextlib.suppress(OSError, ValueError):
+                each.refresh()
+
+
 async def _purge_for_ever(pool: asyncpg.Pool) -> None:
     """Forget proofs that are too old to be accepted again anyway."""
     while True:
         await asyncio.sleep(PURGING_SECONDS)
         with contextlib.suppress(asyncpg.PostgresError, OSError, TimeoutError):
-            await pool.execute(PURGE)
+            for purge in PURGES:
+                await pool.execute(purge)

@@ -18,7 +18,9 @@ from uuid import uuid4
 import jwt
 
 from exchange.bodies import strict_json
+from exchange.keyring import Ring
 from exchange.keys import PublicKey, TokenKey, public_key
+from exchange.ledger.entries import Signed
 from schemas.canonical import b64url, sha256, unb64url
 from schemas.errors import Invalid, Unauthenticated
 
@@ -89,6 +91,7 @@ class Bearer:
     client: str
     kid: str | None
     proof: bytes | None = field(repr=False)
+    signed: Signed | None = None
 
 
 class BadToken(Unauthenticated):
@@ -153,13 +156,14 @@ def check_assertion(
     return proved
 
 
-def check_access(token: str, own: TokenKey, issuer: str, at: int) -> Token:
+def check_access(token: str, own: Ring, issuer: str, at: int) -> Token:
     """Check one of our access tokens (RFC 9068 section 4). Raises `BadToken`."""
 
     def key(header: Mapping[str, object]) -> PublicKey:
-        if header["kid"] != own.public.kid:
+        named = own.named(header["kid"], at)
+        if named is None:
             raise _bad(ACCESS, "kid")
-        return own.public
+        return named.public
 
     proved = check(token, ACCESS, key, at)
     if proved.text("iss") != issuer or proved.text("sub") != proved.text("client_id"):

@@ -2,27 +2,29 @@
 
 https://c2sp.org/signed-note and https://c2sp.org/tlog-checkpoint; the ledger and the license log
 both use them. Signing is a function that is handed in: no private key is seen here. Cosignatures
-of witnesses are carried along and not judged.
+of witnesses are carried along; `schemas/cosignature.py` judges them.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from schemas.canonical import sha256
 from schemas.errors import Invalid
 from schemas.merkle import HASH_SIZE
 
-# signed-note, "Signature types": 0x01 is Ed25519 over the note text (RFC 8032).
+# signed-note, "Signature types": 0x01 is Ed25519 over the note text (RFC 8032), 0x04 a witness's
+# timestamped Ed25519 cosignature (tlog-cosignature).
 ED25519 = b"\x01"
+COSIGNATURE = b"\x04"
 KEY_ID_SIZE = 4
 KEY_SIZE = 32
 SIGNATURE_LINE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
@@ -56,6 +58,15 @@ class Verifier:
     name: str
     key_id: bytes
     public_key: bytes
+    kind: bytes = ED25519
+
+    def signed(self, signatures: Iterable[tuple[str, bytes]]) -> list[bytes]:
+        """What of these signatures is by this key's name and key ID, without the key ID."""
+        return [
+            blob[KEY_ID_SIZE:]
+            for name, blob in signatures
+            if name == self.name and blob[:KEY_ID_SIZE] == self.key_id
+        ]
 
 
 def body(origin: str, size: int, root: bytes) -> bytes:
@@ -107,29 +118,29 @@ def open_note(signed: bytes | str, key: str) -> bytes:
     """
     # 1. The note is text and ends in signature lines.
     trusted = verifier(key)
-    text, signatures = _split(_text(signed))
+    text, signatures = parted(signed)
     # 2. At least one line is of the expected name and key ID.
-    ours = [signature for name, signature in signatures if _is_of(trusted, name, signature)]
+    ours = trusted.signed(signatures) if trusted.kind == ED25519 else []
     if not ours:
         raise BadCheckpoint("the expected key has not signed this checkpoint")
     # 3. Every such line verifies over the text with its last newline.
     for signature in ours:
-        _verify_ed25519(trusted, signature[KEY_ID_SIZE:], text)
+        verify_ed25519(trusted.public_key, signature, text)
     return text
 
 
-def vkey(name: str, public_key: bytes | Ed25519PublicKey) -> str:
+def vkey(name: str, public_key: bytes | Ed25519PublicKey, kind: bytes = ED25519) -> str:
     """Return the verifier key: name, key ID and typed public key (signed-note, "Verifier keys")."""
     raw = _raw(public_key)
     if not name or re.search(r"[\s+]", name):
         raise BadCheckpoint("a key name is not empty and has neither blanks nor plus signs")
-    typed = base64.b64encode(ED25519 + raw).decode("ascii")
-    return f"{name}+{key_id(name, raw).hex()}+{typed}"
+    typed = base64.b64encode(kind + raw).decode("ascii")
+    return f"{name}+{key_id(name, raw, kind).hex()}+{typed}"
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
-    """Return SHA-256(name || 0x0A || 0x01 || public key)[:4]."""
-    return sha256(name.encode() + b"\n" + ED25519 + public_key)[:KEY_ID_SIZE]
+def key_id(name: str, public_key: bytes, kind: bytes = ED25519) -> bytes:
+    """Return SHA-256(name || 0x0A || signature type || public key)[:4]."""
+    return hashlib.sha256(name.encode() + b"\n" + kind + public_key).digest()[:KEY_ID_SIZE]
 
 
 def verifier(key: str) -> Verifier:
@@ -139,9 +150,41 @@ def verifier(key: str) -> Verifier:
     if not plus or not second_plus:
         raise BadCheckpoint("a verifier key is a name, a key ID and a key, joined by plus signs")
     raw = _base64(typed, 1 + KEY_SIZE)
-    if raw[:1] != ED25519 or vkey(name, raw[1:]) != f"{name}+{identifier}+{typed}":
+    kind = raw[:1]
+    if kind not in (ED25519, COSIGNATURE) or vkey(name, raw[1:], kind) != key:
         raise BadCheckpoint("the verifier key is not Ed25519, or its key ID is another's")
-    return Verifier(name, bytes.fromhex(identifier), raw[1:])
+    return Verifier(name, bytes.fromhex(identifier), raw[1:], kind)
+
+
+def parted(signed: bytes | str) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Part a note's text from its signatures, (name, key ID and signature) each, trusting neither.
+
+    Raises `BadCheckpoint`.
+    """
+    text, separator, block = _text(signed).rpartition("\n\n")
+    lines = block.split("\n")
+    if not separator or lines.pop() != "" or not 0 < len(lines) <= MOST_SIGNATURES:
+        raise BadCheckpoint("a note ends in an empty line and its signatures")
+    return f"{text}\n".encode(), [signature_of(line) for line in lines]
+
+
+def signature_of(line: str) -> tuple[str, bytes]:
+    """Read a signature line: whose it is, and key ID and signature. Raises `BadCheckpoint`."""
+    matched = SIGNATURE_LINE.fullmatch(line)
+    if matched is None:
+        raise BadCheckpoint("a signature line is a dash, a name and a signature")
+    signature = _base64(matched[2])
+    if len(signature) <= KEY_ID_SIZE:
+        raise BadCheckpoint("a signature holds more than its key ID")
+    return matched[1], signature
+
+
+def verify_ed25519(public_key: bytes, signature: bytes, signed: bytes) -> None:
+    """Raise `BadCheckpoint` unless the key made this signature over these bytes."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, signed)
+    except (InvalidSignature, ValueError):
+        raise BadCheckpoint("the signature does not fit the checkpoint") from None
 
 
 def _text(data: bytes | str) -> str:
@@ -154,36 +197,6 @@ def _text(data: bytes | str) -> str:
     if size > LONGEST_NOTE or re.search(r"[\x00-\x09\x0b-\x1f]", text):
         raise BadCheckpoint("a note is short and has no control characters")
     return text
-
-
-def _split(signed: str) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Part the text from its signatures at the last empty line."""
-    text, separator, block = signed.rpartition("\n\n")
-    lines = block.split("\n")
-    if not separator or lines.pop() != "" or not 0 < len(lines) <= MOST_SIGNATURES:
-        raise BadCheckpoint("a note ends in an empty line and its signatures")
-    return f"{text}\n".encode(), [_signature(line) for line in lines]
-
-
-def _signature(line: str) -> tuple[str, bytes]:
-    matched = SIGNATURE_LINE.fullmatch(line)
-    if matched is None:
-        raise BadCheckpoint("a signature line is a dash, a name and a signature")
-    signature = _base64(matched[2])
-    if len(signature) <= KEY_ID_SIZE:
-        raise BadCheckpoint("a signature holds more than its key ID")
-    return matched[1], signature
-
-
-def _is_of(trusted: Verifier, name: str, signature: bytes) -> bool:
-    return name == trusted.name and signature[:KEY_ID_SIZE] == trusted.key_id
-
-
-def _verify_ed25519(trusted: Verifier, signature: bytes, text: bytes) -> None:
-    try:
-        Ed25519PublicKey.from_public_bytes(trusted.public_key).verify(signature, text)
-    except (InvalidSignature, ValueError):
-        raise BadCheckpoint("the signature does not fit the checkpoint") from None
 
 
 def _raw(public_key: bytes | Ed25519PublicKey) -> bytes:

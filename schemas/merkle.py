@@ -65,6 +65,21 @@ class Frontier:
             size += 1
         return Frontier(size, tuple(nodes)), complete
 
+    def joined(self, level: int, node: bytes) -> Frontier:
+        """Add 2^level leaves at once by the root of their complete subtree.
+
+        Raises `Invalid` where such a subtree does not begin.
+        """
+        index, left_over = divmod(self.size, 1 << level)
+        if left_over:
+            raise Invalid(f"no subtree of {1 << level} leaves begins after {self.size} of them")
+        nodes = [*self.nodes, node]
+        while index & 1:
+            right, left = nodes.pop(), nodes.pop()
+            nodes.append(node_hash(left, right))
+            index >>= 1
+        return Frontier(self.size + (1 << level), tuple(nodes))
+
     def root(self) -> bytes:
         """Return the tree head, folding the subtrees from the right."""
         if not self.nodes:
@@ -75,6 +90,14 @@ class Frontier:
 def root(leaves: Iterable[bytes]) -> bytes:
     """Return the tree head over leaf hashes."""
     return Frontier().append(leaves)[0].root()
+
+
+def subtree_root(hashes: Sequence[bytes]) -> bytes:
+    """Return the root over 2^n hashes of one level: all pairs of a level at once, for speed."""
+    while len(hashes) > 1:
+        pairs = zip(hashes[::2], hashes[1::2], strict=True)
+        hashes = [hashlib.sha256(b"\x01" + left + right).digest() for left, right in pairs]
+    return hashes[0]
 
 
 def frontier(size: int, node: Node) -> Frontier:

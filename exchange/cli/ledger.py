@@ -1,4 +1,4 @@
-"""`yizhan ledger`: recompute it, fetch the proof of an entry, check a proof without any hub."""
+"""`yizhan ledger`: recompute it, export it, prove an entry, check a proof without any hub."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import typer
 
 from exchange.database import Role, without_detail
 from exchange.ledger import audit as auditing
-from exchange.ledger import checkpoints, proofs
+from exchange.ledger import checkpoints, receipts, volumes
+from exchange.ledger import verifier as building
 from exchange.settings import Settings
 from license_vault.signer.client import SignerClient
 from schemas.errors import Invalid, NotFound, Unavailable
@@ -68,9 +69,32 @@ def check(
     """Check a proof with nothing but the ledger's public key."""
     if not file.is_file():
         raise NotFound(f"there is no file {file}")
-    proved = proofs.check(proofs.read(file.read_bytes()), key)
+    proved = receipts.check(receipts.read(file.read_bytes()), key)
     typer.echo(f"proved: entry {proved.index} of {proved.size} in the ledger {proved.origin}")
     typer.echo(json.dumps(proved.entry, ensure_ascii=False, indent=2))
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where the volume is written")],
+) -> None:
+    """Write every entry to one file that the stand-alone verifier recomputes."""
+    settings = Settings.load()
+    origin = checkpoints.origin(settings.public_url)
+    with without_detail(), settings.database.connect(Role.LEDGER, autocommit=True) as conn:
+        note = checkpoints.current(conn, origin, _signer(settings))
+        typer.echo(volumes.write(conn, folder, 0, note))
+
+
+@app.command()
+def verifier(
+    out: Annotated[Path, typer.Option(help="Where the file is written")] = Path(
+        "ledger_verifier.py"
+    ),
+) -> None:
+    """Write the stand-alone verifier: one file for whoever checks us, without installing us."""
+    out.write_text(building.source(), "utf-8")
+    typer.echo(out)
 
 
 @app.command()
@@ -81,8 +105,11 @@ def key() -> None:
 
 
 def _own_vkey(settings: Settings, origin: str) -> str:
-    secret = settings.secret("signer-hub")
-    return checkpoints.vkey(origin, SignerClient(settings.signer_socket, "hub", secret, patience=5))
+    return checkpoints.vkey(origin, _signer(settings))
+
+
+def _signer(settings: Settings) -> SignerClient:
+    return SignerClient(settings.signer_socket, "hub", settings.secret("signer-hub"), patience=5)
 
 
 def _receipt(text: str) -> UUID:

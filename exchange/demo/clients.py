@@ -6,8 +6,6 @@ them: `<home>/clients/<name>.json`, readable by the owner only.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,12 +13,13 @@ from pathlib import Path
 
 import psycopg
 
-from connectors.client import new_key, public_half
+from connectors.client_keys import new_key, public_half, write
 from connectors.intake.loading import bundle
 from exchange import clients, grants
 from exchange.answering import ACCESSES
 from exchange.database import Role
 from exchange.intake import needed_grants
+from exchange.keyring import hub_keys
 from exchange.settings import Settings
 from schemas.grant import Authority, Form, Grant, Mode
 
@@ -85,11 +84,9 @@ def _register(settings: Settings, owner: psycopg.Connection, name: str) -> None:
     clients.register(owner, name, NAMES[name], public_half(key))
     for number, allowance in enumerate(a for a in _allowances() if a.client == name):
         grants.give(owner, _grant(allowance, f"{name}-{number + 1}"))
-    told = {"base_url": settings.public_url, "client_id": name, "private_jwk": key}
     path = credentials(settings.home, name)
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(told, file, indent=2)
+    write(path, settings.public_url, name, key, hub_keys(settings))
 
 
 def _allowances() -> Iterable[Allowance]:

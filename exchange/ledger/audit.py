@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import psycopg
 
+from exchange.ledger.continuity import LedgerBroken
 from exchange.ledger.entries import text_of
 from schemas import checkpoint
 from schemas.canonical import canonical
@@ -26,12 +27,6 @@ ROWS = """
 SELECT l.position, l.receipt, l.hash, e.body, e.at, e.subject
 FROM hub.ledger_leaf l LEFT JOIN hub.ledger_entry e USING (receipt) ORDER BY l.position
 """
-
-
-class LedgerBroken(Invalid):
-    """The ledger is not what was signed; the message names the first bad entry."""
-
-    code = "ledger-broken"
 
 
 @dataclass(frozen=True, slots=True)

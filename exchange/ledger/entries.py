@@ -10,7 +10,7 @@ import hmac
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -36,6 +36,14 @@ class Decision(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """A proved signature of a call: its salted hash for the entry, and itself, sealed."""
+
+    digest: bytes
+    sealed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A ledger entry as it is stored; `body` alone is hashed into the tree."""
 
@@ -43,6 +51,8 @@ class Entry:
     at: datetime
     subject: bytes | None
     body: bytes
+    signature: bytes | None = None  # what the caller signed, sealed; the body holds its hash
+    missed: str | None = None  # the client whose budget of misses this call costs one
 
 
 @dataclass(slots=True)
@@ -61,6 +71,7 @@ class Call:
     subject: bytes | None = None
     grant: str | None = None
     consent: str | None = None
+    signed: Signed | None = None
 
     def ended(
         self, decision: Decision, rule: str | None = None, answer: bytes | None = None
@@ -83,6 +94,7 @@ class Call:
             "subject_type": self.subject_type,
             "subject": self.subject.hex() if self.subject else None,
             "answer": answer.hex() if answer else None,
+            "signature": self.signed.digest.hex() if self.signed else None,
         }
         if asked is not None:
             known |= {
@@ -93,7 +105,9 @@ class Call:
                 "officer": asked.officer,
             }
         body = _canonical({name: value for name, value in known.items() if value is not None})
-        return Entry(self.receipt, self.at, self.subject, body)
+        sealed = self.signed.sealed if self.signed else None
+        missed = self.client if self.key and decision is Decision.NOT_FOUND else None
+        return Entry(self.receipt, self.at, self.subject, body, sealed, missed)
 
 
 def begun(deed: str) -> Call:

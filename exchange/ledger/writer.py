@@ -17,11 +17,19 @@ import asyncpg
 from exchange.ledger.entries import Entry
 from exchange.problems import LedgerUnavailable
 
-INSERT = (
-    "INSERT INTO hub.ledger_entry (receipt, at, subject, body) "
-    "SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::bytea[], $4::bytea[]) "
-    "ON CONFLICT DO NOTHING"
+INSERT = """
+WITH come AS (
+    SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::bytea[], $4::bytea[], $5::bytea[],
+                         $6::text[]) AS c (receipt, at, subject, body, signature, missed)
+), written AS (
+    INSERT INTO hub.ledger_entry (receipt, at, subject, body, signature)
+    SELECT receipt, at, subject, body, signature FROM come
+    ON CONFLICT DO NOTHING
 )
+INSERT INTO hub.miss (receipt, client, day)
+SELECT receipt, missed, (at AT TIME ZONE 'Asia/Shanghai')::date FROM come
+WHERE missed IS NOT NULL ON CONFLICT DO NOTHING
+"""
 MOST_AT_ONCE = 512
 MOST_WAITING = 8192
 PATIENCE = 5.0  # seconds that a call waits for its evidence before it is refused
@@ -109,6 +117,8 @@ class Writer:
             [entry.at for entry in entries],
             [entry.subject for entry in entries],
             [entry.body for entry in entries],
+            [entry.signature for entry in entries],
+            [entry.missed for entry in entries],
         )
         try:
             await self._execute(columns)

@@ -40,7 +40,8 @@ class Allowance:
 
     def retry_after(self, rule: Rule) -> int:
         """In how many seconds that rule would not refuse any more."""
-        return self._day_ends() if rule is Rule.DAY else self._minute_ends()
+        by_day = rule in (Rule.DAY, Rule.MISSES)
+        return self._day_ends() if by_day else self._minute_ends()
 
     def _left(self) -> Iterator[tuple[str, int, int, int, int]]:
         minute = max(0, self.per_minute - self.spent.minute)

@@ -20,7 +20,7 @@ from exchange.keys import PublicKey, public_key
 from exchange.ledger.entries import Call, Decision, begun
 from exchange.problems import Malformed, declared
 from exchange.tokens import BadToken, Token
-from exchange.web.caller import hub_of, single_header
+from exchange.web.caller import hub_of, needed, single_headers
 from exchange.web.openapi import request_body
 from schemas.errors import Unauthenticated, YizhanError
 
@@ -32,7 +32,8 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 KEY = (
     "SELECT k.client, k.jwk FROM hub.client_key k JOIN hub.client c ON c.id = k.client "
-    "WHERE k.kid = $1 AND k.revoked_at IS NULL AND c.status = 'active'"
+    "WHERE k.kid = $1 AND k.revoked_at IS NULL AND c.status = 'active' "
+    "AND (k.retires_at IS NULL OR now() < k.retires_at)"
 )
 SPEND = (
     "INSERT INTO hub.seen (key, expires_at) "
@@ -94,13 +95,16 @@ async def _issue(request: Request, hub: Hub, call: Call) -> str:
     client, key = await _registered(hub, tokens.named_key(assertion))
     proved = tokens.check_assertion(assertion, client, key, hub.settings.public_url, at)
     url = hub.settings.public_url + request.scope["path"]
-    shown = tokens.check_proof(single_header(request, "dpop"), request.method, url, None, at)
+    shown = tokens.check_proof(
+        needed(single_headers(request), "dpop"), request.method, url, None, at
+    )
     bound, _ = await _registered(hub, shown.key.kid)
     if bound != client:
         raise BadToken("the proof's key is not the client's", rule="dpop-proof-key")
     await _spend(hub, proved, shown)
     call.client, call.key = client, shown.key.kid
-    return tokens.issue(client, shown.key.kid, hub.token_key, hub.settings.public_url, at)
+    own = hub.token_keys.ring.signing(at)
+    return tokens.issue(client, shown.key.kid, own, hub.settings.public_url, at)
 
 
 def _assertion(form: dict[str, str]) -> str:

@@ -26,13 +26,23 @@ def admitted(here: House, client_id: str, given: Iterable[Grant]) -> Client:
 def signed(
     client: Client, path: str, bodies: Iterable[Any], headers: Mapping[str, str] = {}
 ) -> list[bytes]:
-    """Whole requests with a token and a proof each; to be sent within a minute."""
+    """Whole requests with token, proof and message signature; to be sent within a minute."""
+    token, url = client.token(), client.credentials.base_url + path
+    contents = map(orjson.dumps, bodies)
+    return [
+        _request(path, each, client.signed("POST", url, each, token, **headers))
+        for each in contents
+    ]
+
+
+def proved(client: Client, path: str, bodies: Iterable[Any]) -> list[bytes]:
+    """Whole requests with token and proof alone, of a client that need not sign yet."""
     token, url = client.token(), client.credentials.base_url + path
     return [
         request(
             path,
             body,
-            {**headers, "authorization": f"DPoP {token}", "dpop": client.proof("POST", url, token)},
+            {"authorization": f"DPoP {token}", "dpop": client.proof("POST", url, token)},
         )
         for body in bodies
     ]
@@ -40,10 +50,12 @@ def signed(
 
 def request(path: str, body: Any, headers: Mapping[str, str] = {}) -> bytes:
     """A whole POST of JSON, as it goes over the wire."""
-    content = orjson.dumps(body)
+    return _request(path, orjson.dumps(body), {"content-type": "application/json", **headers})
+
+
+def _request(path: str, content: bytes, headers: Mapping[str, str]) -> bytes:
     head = {
         "host": "127.0.0.1",
-        "content-type": "application/json",
         "content-length": str(len(content)),
         **headers,
     }

@@ -160,12 +160,8 @@ def add_resident(hub: RunningHub, subject: Subject = LI, name: str = "李建国"
 
 
 def raw(client: Client, path: str, content: bytes, **headers: str) -> httpx.Response:
-    """Post bytes as they are, with a good token and proof."""
+    """Post bytes as they are, with a good token, proof and signature."""
     url = client.credentials.base_url + path
-    token = client.token()
-    signed = {
-        "Authorization": f"DPoP {token}",
-        "DPoP": client.proof("POST", url, token),
-        "Content-Type": "application/json",
-    }
-    return httpx.post(url, content=content, headers=signed | headers, timeout=30)
+    small = {name.lower(): value for name, value in headers.items()}
+    signed = client.signed("POST", url, content, client.token(), **small)
+    return httpx.post(url, content=content, headers=signed | small, timeout=30)

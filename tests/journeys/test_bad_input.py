@@ -122,10 +122,10 @@ class TestTokens:
     def test_a_replayed_proof(self, tax: Client, good: dict[str, Any]) -> None:
         """A proof is good for one call, however quickly it comes again."""
         token = tax.token()
-        proof = tax.proof("POST", tax.credentials.base_url + QUERY, token)
+        headers = _headers(tax, good, token)
 
-        first = _sent(tax, good, token, proof)
-        second = _sent(tax, good, token, proof)
+        first = _sent(tax, good, token, headers)
+        second = _sent(tax, good, token, headers)
 
         assert 200 == first.status_code
         _check_unauthenticated(tax, second, "dpop-proof-replayed")
@@ -186,15 +186,17 @@ class TestDocuments:
 
 
 def _sent(
-    client: Client, body: dict[str, Any], token: str, proof: str | None = None
+    client: Client, body: dict[str, Any], token: str, headers: dict[str, str] | None = None
 ) -> httpx.Response:
     """A question under a token of the test's choice."""
     url = client.credentials.base_url + QUERY
-    headers = {
-        "Authorization": f"DPoP {token}",
-        "DPoP": proof or client.proof("POST", url, token),
-    }
-    return httpx.post(url, json=body, headers=headers, timeout=30)
+    signed = headers or _headers(client, body, token)
+    return httpx.post(url, content=json.dumps(body), headers=signed, timeout=30)
+
+
+def _headers(client: Client, body: dict[str, Any], token: str) -> dict[str, str]:
+    url = client.credentials.base_url + QUERY
+    return client.signed("POST", url, json.dumps(body).encode(), token)
 
 
 def _check_unauthenticated(client: Client, answer: httpx.Response, rule: str) -> None:

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import schemathesis
 
-from connectors.client import Client
+from connectors.client import Client, new_key, public_half
+from connectors.client_session import NEXT_KEY
+from connectors.client_signing import proof
 
 CALLS: dict[str, dict[str, Any]] = json.loads(Path(os.environ["YIZHAN_CALLS"]).read_text())
 TOKENS = "/v1/token"
+SIGNED_TOO = ("content-type", "idempotency-key")
 ANSWERS = Path(os.environ["YIZHAN_ANSWERS"])
 
 
@@ -44,8 +47,8 @@ def before_load_schema(_context: Any, raw_schema: dict[str, Any]) -> None:
 
 
 @schemathesis.hook
-def before_call(_context: Any, case: Any, **_transport: Any) -> None:
-    """Sign the call: a token of its client, and a proof of this method and address."""
+def before_call(_context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    """Have the call signed: token, proof and message signature, once its bytes are known."""
     call = CALLS.get(case.operation.label, {})
     exemplary = "body" in call and case.body == call["body"]
     if exemplary and "file" in call:
@@ -53,13 +56,32 @@ def before_call(_context: Any, case: Any, **_transport: Any) -> None:
     if "client" not in call:
         return
     client = _client(call["client"])
-    url = client.credentials.base_url + unquote(case.formatted_path)
-    token = None if case.operation.path == TOKENS else client.token()
-    if exemplary and token is None:
+    if exemplary and case.operation.path == NEXT_KEY:
+        case.body = _next_key(client)
+    if case.operation.path != TOKENS:
+        kwargs["auth"] = lambda request: _signed(client, request)
+        return
+    if exemplary:
         case.body = {**case.body, "client_assertion": client.assertion()}
-    if token is not None:
-        case.headers["Authorization"] = f"DPoP {token}"
-    case.headers["DPoP"] = client.proof(case.method, url, token)
+    case.headers["DPoP"] = client.proof(case.method, client.credentials.base_url + TOKENS)
+
+
+def _next_key(client: Client) -> dict[str, Any]:
+    """A key that nobody has yet, with its proof."""
+    key, held = new_key(), client.credentials
+    url = held.base_url + NEXT_KEY
+    shown = proof(held.next(key), "POST", url, client.token(), int(time.time()))
+    return {"jwk": public_half(key), "proof": shown}
+
+
+def _signed(client: Client, request: Any) -> Any:
+    """The request as it goes over the wire, with what its client says of itself."""
+    content = request.body.encode() if isinstance(request.body, str) else request.body
+    bodiless = request.method in ("GET", "HEAD")
+    said = {name: request.headers[name] for name in SIGNED_TOO if name in request.headers}
+    body = None if bodiless else content or b""
+    request.headers.update(client.signed(request.method, request.url, body, client.token(), **said))
+    return request
 
 
 @schemathesis.hook

@@ -124,6 +124,11 @@ def calls(demo: Demo, told: Story, tmp_path_factory: pytest.TempPathFactory) -> 
                 "client_assertion": "a fresh one for each call",
             },
         },
+        "POST /v1/client/keys": {
+            "client": _path(demo, WINDOW),
+            "media_type": JSON,
+            "body": {"jwk": public_half(new_key()), "proof": "a fresh one for each call"},
+        },
         "POST /v1/verifications": {
             "media_type": PDF,
             "body": "a sealed license",

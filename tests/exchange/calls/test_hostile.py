@@ -223,14 +223,7 @@ class TestReplay:
         """Eight threads send the same ten calls; ten are answered, the others are recorded."""
         hub.give()
         token, url = client.token(), hub.url + QUERY
-        calls = [
-            {
-                "Authorization": f"DPoP {token}",
-                "DPoP": client.proof("POST", url, token),
-                "Content-Type": "application/json",
-            }
-            for _ in range(10)
-        ]
+        calls = [client.signed("POST", url, TEXT.encode(), token) for _ in range(10)]
 
         def send(number: int) -> int:
             return httpx.post(url, content=TEXT, headers=calls[number % 10]).status_code

@@ -134,6 +134,7 @@ class TestRefuses:
             (Rule.MINUTE, GRANT, QUERY, Spent(11, 11, 1), AT),
             (Rule.DAY, GRANT, QUERY, Spent(1, 101, 1), AT),
             (Rule.USES, GRANT, QUERY, Spent(1, 1, 6), AT),
+            (Rule.MISSES, GRANT, QUERY, Spent(1, 1, 1, misses_left=0), AT),
         ],
     )
     def test_names_the_rule(

@@ -7,7 +7,7 @@ import pytest
 
 from connectors.client import Client
 from exchange.database import Role
-from exchange.ledger.audit import LedgerBroken
+from exchange.ledger.continuity import LedgerBroken
 from tests.exchange.hubs import RunningHub
 from tests.exchange.ledger.asking import ask, audited, wait_placed
 

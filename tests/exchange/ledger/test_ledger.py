@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from connectors.client import Client, HubUnavailable
 from exchange.cli.ledger import app
 from exchange.database import Database, Role
-from exchange.ledger import checkpoints, integrator, proofs
+from exchange.ledger import checkpoints, integrator, receipts
 from exchange.ledger.entries import Decision, begun
 from exchange.ledger.writer import Writer
 from exchange.problems import LedgerUnavailable
@@ -267,11 +267,13 @@ class TestProving:
         wait_placed(hub)
         proof = httpx.get(f"{hub.url}/v1/ledger/receipts/{receipt}/proof").json()
         key = checkpoints.vkey(checkpoints.origin(hub.url), hub.signer)
-        assert proofs.check(proofs.read(json.dumps(proof).encode()), key).index == proof["index"]
+        assert (
+            receipts.check(receipts.read(json.dumps(proof).encode()), key).index == proof["index"]
+        )
 
         for change in CHANGED:
             with pytest.raises((Invalid, ProofFailed)):
-                proofs.check(proofs.read(json.dumps(change(proof)).encode()), key)
+                receipts.check(receipts.read(json.dumps(change(proof)).encode()), key)
 
     def test_the_checkpoint_grows(self, hub: RunningHub, client: Client) -> None:
         """The same head is signed once, a bigger one anew."""

@@ -17,6 +17,7 @@ import pytest
 
 from connectors.client import Credentials, new_key, public_half
 from exchange import tokens
+from exchange.keyring import Ring
 from exchange.keys import BadKey, TokenKey, public_key, token_key
 from exchange.tokens import BadToken
 from schemas.canonical import b64url
@@ -24,6 +25,7 @@ from schemas.canonical import b64url
 AT = 1_795_348_800
 HUB = "https://hub.example"
 OWN = token_key(bytes(range(32)))
+RING = Ring.of(OWN)
 KEY = new_key()
 CLIENT = Credentials.of(HUB, "housing", KEY)
 REGISTERED = public_key(public_half(KEY))
@@ -166,7 +168,7 @@ ACCESS_MUTATIONS: dict[str, Callable[[], str]] = {
 class TestAccessToken:
     def test_a_good_one(self) -> None:
         """So that the mutations fail for what they are."""
-        proved = tokens.check_access(access(), OWN, HUB, AT)
+        proved = tokens.check_access(access(), RING, HUB, AT)
 
         assert tokens.bound_to(proved) == CLIENT.kid
 
@@ -174,15 +176,15 @@ class TestAccessToken:
         """Our own tokens pass our own check, and end after five minutes and the leeway."""
         made = tokens.issue("housing", CLIENT.kid, OWN, HUB, AT)
 
-        assert tokens.check_access(made, OWN, HUB, AT + 309).text("sub") == "housing"
+        assert tokens.check_access(made, RING, HUB, AT + 309).text("sub") == "housing"
         with pytest.raises(BadToken):
-            tokens.check_access(made, OWN, HUB, AT + 310)
+            tokens.check_access(made, RING, HUB, AT + 310)
 
     @pytest.mark.parametrize("name", ACCESS_MUTATIONS)
     def test_no_mutation_passes(self, name: str) -> None:
         """Refused as a bad token, never by a crash."""
         with pytest.raises(BadToken):
-            tokens.check_access(ACCESS_MUTATIONS[name](), OWN, HUB, AT)
+            tokens.check_access(ACCESS_MUTATIONS[name](), RING, HUB, AT)
 
 
 def proof(header: Mapping[str, Any] = {}, key: Any = CLIENT.key, **changes: Any) -> str:

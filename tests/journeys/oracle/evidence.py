@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from exchange.ledger import audit
+from exchange.ledger.continuity import LedgerBroken
 from tests.journeys.oracle import Connection, Findings
 
 ENTRIES = "SELECT receipt::text FROM hub.ledger_entry"
@@ -30,7 +31,7 @@ def ledger(conn: Connection, origin: str, vkey: str) -> Findings:
     """The whole ledger verifies, under every head that was ever signed, and nothing waits."""
     try:
         audited = audit.audit(conn, origin, vkey)
-    except audit.LedgerBroken as err:
+    except LedgerBroken as err:
         yield f"the ledger does not verify: {err.message}"
         return
     if audited.waiting:

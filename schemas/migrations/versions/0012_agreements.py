@@ -10,8 +10,8 @@ from schemas.tables import METADATA
 from schemas.tables.agreements import NEEDS, ONLY_ADDED_TO, TABLES, grant_columns
 from schemas.tables.identity import among
 
-revision = "0008_agreements"
-down_revision = "0007_identity"
+revision = "0012_agreements"
+down_revision = "0011_callers"
 
 GUARD = """
 CREATE TRIGGER only_added_to BEFORE UPDATE OR DELETE ON hub.{table}
