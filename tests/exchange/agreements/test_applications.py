@@ -66,7 +66,6 @@ class TestSubmit:
             {"said": {"promise": " "}},
             {"file_number": ""},
         ],
-        ids=str,
     )
     def test_what_is_incomplete_is_not_taken(
         self, clerk: psycopg.Connection, changes: dict[str, Any]
@@ -158,7 +157,6 @@ class TestApprove:
             {"valid_to": TERMS.valid_to + timedelta(days=1)},
             {"items": frozenset({"0100301000", "x"})},
         ],
-        ids=str,
     )
     def test_never_more_than_asked(self, clerk: psycopg.Connection, more: dict[str, Any]) -> None:
         """Not even with a law."""
@@ -182,7 +180,7 @@ class TestApprove:
         with pytest.raises(Refused, match="does not answer"):
             applications.approve(clerk, made.id, AT, by=CHIEF, file_number=FILE)
 
-    @pytest.mark.parametrize("by", [STRANGER, OFFICER, SUPERIOR, By("nobody")], ids=str)
+    @pytest.mark.parametrize("by", [STRANGER, OFFICER, SUPERIOR, By("nobody")])
     def test_only_the_source_answers(self, clerk: psycopg.Connection, by: By) -> None:
         """Not the applicant, not a stranger, not the superior before its time."""
         made = submitted(clerk, by=By("someone", HOUSING))
