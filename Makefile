@@ -24,13 +24,13 @@ demo: install ## See the main job done; stays up until Ctrl-C (PEOPLE= LICENSES=
 		$(if $(filter 1,$(ONCE)),--once) $(if $(filter 1,$(KEEP)),--keep)
 
 test: install ## Run every test, the long suites small
-	@$(BIN)/python -m pytest -q -p no:cacheprovider -n 2 tests
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -n logical --maxprocesses 4 tests
 
 test-long: install ## Run the long suites (kill rounds, mutations, fuzzing) in full
 	@YIZHAN_TEST_LONG=1 $(BIN)/python -m pytest -q -p no:cacheprovider -m long tests
 
 check: lint ## Everything that judges the code: format, lint, types, imports, tests
-	@$(BIN)/python -m pytest -q -p no:cacheprovider -n 2 tests
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -n logical --maxprocesses 4 tests
 
 lint: install
 	@$(BIN)/ruff format --check .

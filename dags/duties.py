@@ -65,10 +65,13 @@ def pool(manifest: Manifest) -> str:
 
 
 def pace(schedule: timedelta | str) -> timedelta | CronTriggerTimetable:
-    """A schedule as Airflow takes it; cron expressions tell the departments' time."""
+    """A schedule as Airflow takes it; cron expressions tell the departments' time.
+
+    What has its hour waits for it, at the first start too.
+    """
     if isinstance(schedule, timedelta):
         return schedule
-    return CronTriggerTimetable(schedule, timezone=CLOCK)
+    return CronTriggerTimetable(schedule, timezone=CLOCK, run_immediately=timedelta(0))
 
 
 @contextmanager

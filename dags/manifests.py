@@ -8,7 +8,7 @@ from pathlib import Path
 
 from airflow.sdk import get_parsing_context
 
-from connectors.feeds.manifest import Manifest, load_manifest
+from connectors.feeds import Manifest, read_manifests
 from schemas.contract import load as contract_of
 from schemas.errors import Invalid
 
@@ -38,14 +38,12 @@ def _folder() -> Path:
 
 
 def _read(paths: Iterable[Path]) -> Read:
-    found, wrong = dict[str, Manifest](), dict[str, str]()
-    for path in paths:
+    manifests, refused = read_manifests(paths)
+    fed, unknown = list[Manifest](), dict[str, str]()
+    for manifest in manifests:
         try:
-            manifest = load_manifest(path)
-            if manifest.source in found:
-                raise Invalid(f"another manifest describes {manifest.source} already")
             contract_of(manifest.dataset)
-            found[manifest.source] = manifest
+            fed.append(manifest)
         except Invalid as err:
-            wrong[path.stem] = err.message
-    return tuple(found[source] for source in sorted(found)), wrong
+            unknown[manifest.source] = err.message
+    return tuple(fed), {**refused, **unknown}

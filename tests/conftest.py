@@ -15,6 +15,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from exchange import bootstrap, migrate
 from exchange.database import Database
@@ -22,7 +24,6 @@ from exchange.postgres import Cluster
 from exchange.settings import Settings
 
 LONG = bool(os.environ.get("YIZHAN_TEST_LONG"))
-pytest_plugins = ("tests.demo_fixtures",)
 
 
 def free_port() -> int:
@@ -44,28 +45,39 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the tests out between two processes: by file, and one of them has the whole demos.
+class Rooms(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships without types
+    """Tests shared out between processes by file; journeys and DAGs each stay in one process.
 
-    What needs a whole demo comes first and stays together, so that no two Airflows work at once;
-    the kill rounds have a demo of their own, and come before the one that all the others share.
+    No two whole demos run at once, and Airflow is set up once.
     """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=_turn)
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((room for room in ("tests/journeys", "tests/dags") if room in file), file)
 
 
-def _group(item: pytest.Item) -> str:
-    if "journeys" in item.nodeid or "demo" in getattr(item, "fixturenames", ()):
-        return "demo"
-    return "dags" if "/dags/" in item.nodeid else item.nodeid.partition("::")[0]
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Share the tests out as above."""
+    return Rooms(config, log)
 
 
-def _turn(item: pytest.Item) -> int:
-    if "demo" in getattr(item, "fixturenames", ()):
-        return 1
-    return 0 if "journeys" in item.nodeid else 2
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes may hold the moment they were made at; every process must call a test the same."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: the journeys, whose shared demo comes after everybody's own.
+
+    Only where the tests are shared out; in one process no Airflow works beside the other tests.
+    """
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+
+    def turn(item: pytest.Item) -> tuple[bool, bool]:
+        shared = "demo" in getattr(item, "fixturenames", ())
+        return worker != ("tests/journeys" in item.nodeid), shared
+
+    items.sort(key=turn)
 
 
 @dataclass(frozen=True)

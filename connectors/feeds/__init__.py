@@ -12,7 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pkgutil import resolve_name
 
-from connectors.feeds.manifest import Guards, Manifest, Unit, load_manifest, load_manifests
+from connectors.feeds.manifest import (
+    Guards,
+    Manifest,
+    Unit,
+    load_manifest,
+    load_manifests,
+    read_manifests,
+)
 from connectors.feeds.source import (
     OPERATION,
     SEQUENCE,
@@ -37,6 +44,7 @@ __all__ = [
     "load_manifest",
     "load_manifests",
     "open_feed",
+    "read_manifests",
 ]
 
 

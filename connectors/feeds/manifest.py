@@ -7,7 +7,7 @@ the environment that does.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -66,8 +66,7 @@ class Manifest(Strict):
     """One source of one dataset.
 
     `system` is the department's system that this source reads, shared with other sources of it;
-    at most `pool` runs read it at once. `parallel` is the number of partitions that a source which
-    can be divided is read in.
+    at most `pool` runs read it at once.
     """
 
     source: SourceId
@@ -79,7 +78,6 @@ class Manifest(Strict):
     expected: Expected | None = None
     system: SourceId | None = None
     pool: Annotated[int, Field(ge=1, le=64)] = 1
-    parallel: Annotated[int, Field(ge=1, le=64)] = 1
     columns: Mapping[str, str]
     crosswalk: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     units: Mapping[str, Unit] = Field(default_factory=dict)
@@ -129,9 +127,22 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def load_manifests(folder: Path) -> tuple[Manifest, ...]:
-    """Read every manifest of a folder, by source id. Raises `Invalid` when two share one."""
-    manifests = [load_manifest(path) for path in sorted(folder.glob("*.yaml"))]
-    by_source = {manifest.source: manifest for manifest in manifests}
-    if len(by_source) < len(manifests):
-        raise Invalid(f"two manifests in {folder.name} describe the same source")
-    return tuple(by_source[source] for source in sorted(by_source))
+    """Read every manifest of a folder, by source id. Raises `Invalid` when one is none."""
+    manifests, refused = read_manifests(folder.glob("*.yaml"))
+    for why in refused.values():
+        raise Invalid(why)
+    return manifests
+
+
+def read_manifests(paths: Iterable[Path]) -> tuple[tuple[Manifest, ...], Mapping[str, str]]:
+    """Read what can be read: the manifests by source, and by file why each that is none is not."""
+    found, refused = dict[str, Manifest](), dict[str, str]()
+    for path in sorted(paths):
+        try:
+            manifest = load_manifest(path)
+            if manifest.source in found:
+                raise Invalid(f"{path.name}: another manifest describes {manifest.source} already")
+            found[manifest.source] = manifest
+        except Invalid as err:
+            refused[path.stem] = err.message
+    return tuple(found[source] for source in sorted(found)), refused

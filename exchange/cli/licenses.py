@@ -45,6 +45,7 @@ MARKS = {
     Outcome.ABSENT: "·",
 }
 PROGRESS_FROM = 5
+WIDE = 150  # so that an identifier of 75 characters is never broken, and can be copied
 
 Why = Annotated[str, typer.Option(help="Why, for the record; no personal data.")]
 Who = Annotated[str, typer.Option(help="Who decided (default: the user of this machine).")]
@@ -100,7 +101,7 @@ def list_licenses(
     for license_id, type_name, held, _, issued_at in rows:
         when = issued_at.astimezone(CIVIL_TIME).strftime("%Y-%m-%d %H:%M")
         table.add_row(license_id, type_name, f"{held} {STATUS_ZH[Status(held)]}", when)
-    out.print(table)
+    Console(width=max(out.width, WIDE)).print(table)
 
 
 @app.command()

@@ -48,10 +48,12 @@ class Loaded:
     notices: Mapping[str, int]
 
 
-# At night every source is read again; a reading that says the same counts once.
+# At night every source is read whole again; what it says a second time is not counted again.
 READINGS = """
-SELECT DISTINCT ON (source, digest) counts, notices FROM library.batch
- WHERE dataset = %s AND state = 'published' ORDER BY source, digest, id
+SELECT counts, notices FROM (
+    SELECT counts, notices, mode, row_number() OVER (PARTITION BY source, mode ORDER BY id) AS nth
+      FROM library.batch WHERE dataset = %s AND state = 'published') AS reading
+ WHERE mode <> 'snapshot' OR nth = 1
 """
 
 

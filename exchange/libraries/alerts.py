@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -25,7 +25,7 @@ import orjson
 import psycopg
 from psycopg.rows import class_row
 
-from connectors.feeds import Manifest, load_manifests
+from connectors.feeds import Manifest, read_manifests
 from exchange.database import Role, without_detail
 from exchange.libraries import batches, mended, reconcile
 from exchange.libraries.batches import Batch, BatchId, State
@@ -72,12 +72,12 @@ class Alert:
 def look(settings: Settings, *, at: datetime | None = None) -> list[Alert]:
     """Open what is wrong, close what is mended, tell who must know; the alerts that are open."""
     moment = at or datetime.now(UTC)
-    manifests = load_manifests(settings.sources)
+    manifests, torn = read_manifests(settings.sources.glob("*.yaml"))
     with without_detail(), settings.database.connect(Role.INGEST) as conn:
         conn.execute("LOCK TABLE library.alert IN SHARE ROW EXCLUSIVE MODE")  # one look at a time
         mended.settle(conn)
         found = [finding for each in manifests for finding in _findings(conn, each, moment)]
-        closed = _close(conn, found, moment)
+        closed = _close(conn, found, moment, unseen=torn)
         for finding in found:
             _open(conn, finding, moment)
         conn.commit()
@@ -194,10 +194,19 @@ def _spoken(time: timedelta) -> str:
     return f"{seconds} seconds"
 
 
-def _close(conn: psycopg.Connection, found: Sequence[Finding], at: datetime) -> list[Alert]:
-    """Close what is no longer found; another batch of the same kind is another alert."""
+def _close(
+    conn: psycopg.Connection, found: Sequence[Finding], at: datetime, unseen: Container[str]
+) -> list[Alert]:
+    """Close what is no longer found; another batch of the same kind is another alert.
+
+    A source whose manifest is torn was not looked at, and its alerts stay.
+    """
     still = {(finding.kind, finding.source, finding.batch) for finding in found}
-    over = [a for a in listed(conn) if (a.kind, a.source, a.batch) not in still]
+    over = [
+        a
+        for a in listed(conn)
+        if (a.kind, a.source, a.batch) not in still and a.source not in unseen
+    ]
     conn.execute(
         "UPDATE library.alert SET closed_at = %s WHERE id = ANY(%s)",
         (at, [alert.id for alert in over]),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.sql import SQL
 
-from connectors.feeds import load_manifests
+from connectors.feeds import read_manifests
 from exchange.database import Role, without_detail
 from exchange.libraries import batches, journey, planning, staging, thematic
 from exchange.libraries.batches import Batch, BatchId, Busy, Held, State, running
@@ -70,8 +70,11 @@ def _expire(settings: Settings, batch: Batch) -> int:
         return 0
 
 
-def _sources(settings: Settings) -> list[str]:
-    return [manifest.source for manifest in load_manifests(settings.sources)]
+def _sources(settings: Settings) -> set[str]:
+    """Those that manifests describe, and those that something was landed from."""
+    manifests, _ = read_manifests(settings.sources.glob("*.yaml"))
+    landed = (folder.name for folder in settings.landing.glob("*") if folder.is_dir())
+    return {*landed, *(manifest.source for manifest in manifests)}
 
 
 def _load_landed(settings: Settings) -> Iterator[BatchId]:

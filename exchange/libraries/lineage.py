@@ -3,8 +3,8 @@
 A batch that ended becomes a START and a COMPLETE event, a held one a FAIL: the source's columns,
 the dataset's fields, which column became which field, how many rows and in what state. The events
 hold names and counts, never a value of a row. They go where OPENLINEAGE_… variables say, else to
-one file a day below `<home>/lineage`. Telling never fails a run: a lineage server that is down
-costs a warning and at most a few seconds.
+one file a day below `<home>/lineage`, kept for 90 days. Telling never fails a run: a lineage server
+that is down costs a warning and at most a few seconds.
 
 The same batch told twice has the same run id, so a replay or a second attempt is the same run.
 """
@@ -16,7 +16,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ from schemas.contract import load as contract_of
 
 log = logging.getLogger("yizhan.lineage")
 
+KEPT = timedelta(days=90)  # lineage in files; a server keeps as it likes
 PATIENCE = 3.0  # seconds that a run waits for a lineage server
 NAMESPACE = "yizhan"
 PRODUCER = "https://yizhan.example/lineage"
@@ -276,7 +277,7 @@ def _emit(settings: Settings, told: Sequence[RunEvent]) -> None:
         sending.start()
         sending.join(PATIENCE)
     else:
-        _append(settings.home / "lineage" / f"{datetime.now(UTC):%Y-%m-%d}.jsonl", told)
+        _append(settings.home / "lineage", told, datetime.now(UTC).date())
 
 
 def _send(told: Sequence[RunEvent]) -> None:
@@ -288,9 +289,14 @@ def _send(told: Sequence[RunEvent]) -> None:
         log.warning("lineage was not told (%s)", type(err).__name__)
 
 
-def _append(path: Path, told: Sequence[RunEvent]) -> None:
-    """Written at once, so that lines of several processes never mix."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+def _append(folder: Path, told: Sequence[RunEvent], day: date) -> None:
+    """Written at once, so that lines of several processes never mix; old days go."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{day}.jsonl"
+    if not path.exists():
+        for old in folder.glob("*.jsonl"):
+            if old.stem < str(day - KEPT):
+                old.unlink(missing_ok=True)
     lines = "".join(f"{Serde.to_json(event)}\n" for event in told).encode()
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:

@@ -136,11 +136,11 @@ def running_hub(settings: Settings) -> Iterator[RunningHub]:
         yield RunningHub(settings, signer, server)
     finally:
         server.should_exit = True
-        thread.join(timeout=15)
+        thread.join(timeout=60)
 
 
 def _wait(server: uvicorn.Server, thread: threading.Thread) -> None:
-    until = time.monotonic() + 15
+    until = time.monotonic() + 60
     while not server.started:
         assert thread.is_alive(), "the hub did not start"
         assert time.monotonic() < until, "the hub did not start in time"

@@ -222,7 +222,7 @@ def _entry(client: Client, receipt: str) -> dict[str, Any]:
             return False, "not placed yet"
         return True, ""
 
-    waiting.wait_until(proved, lambda _: None, seconds=10, what="the entry's place")
+    waiting.wait_until(proved, lambda _: None, seconds=60, what="the entry's place")
     entry: dict[str, Any] = json.loads(proofs[0]["entry"])
     return entry
 

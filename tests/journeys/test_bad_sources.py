@@ -22,7 +22,7 @@ from exchange.demo.story import Story
 from exchange.libraries import journey
 from exchange.libraries.check import Drifted
 from schemas.grant import Subject
-from tests import demo_fixtures
+from tests.journeys import size
 from tests.journeys.by_hand import by_hand, collected, content, held
 
 
@@ -137,7 +137,7 @@ def _alter_register(demo: Demo, change: str) -> None:
 
 def _moved_to(address: str) -> Row:
     """A sound registration, at a new address."""
-    made = generate(demo_fixtures.SEED, demo_fixtures.PEOPLE)
+    made = generate(size.SEED, size.PEOPLE)
     sound = made.truth.licensable["business_license"][-1]
     row = next(row for row in made.registrations if row["UNISCID"] == sound)
     return {**row, "DOM": address}

@@ -180,7 +180,7 @@ class TestAnswers:
         self, demo: Demo, refused: list[httpx.Response], wanted: Needles
     ) -> None:
         """Counts by route and status say how many, never who or where exactly."""
-        metrics = httpx.get(f"{demo.settings.public_url}/metrics", timeout=10).content
+        metrics = httpx.get(f"{demo.settings.public_url}/metrics", timeout=60).content
 
         assert b"yizhan_calls_total" in metrics
         assert [] == list(leaks.in_bytes("/metrics", metrics, wanted))

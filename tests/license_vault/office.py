@@ -49,7 +49,7 @@ class SignerProcess:
             env={**os.environ, "YIZHAN_SIGNER_DSN": dsn},
             stderr=subprocess.DEVNULL,
         )
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not self.settings.signer_socket.exists():
             assert self.process.poll() is None, "the signer did not start"
             assert time.monotonic() < until, "the signer is slow"

@@ -67,6 +67,7 @@ def run(
         print_json(None) if json else typer.echo(f"{source}: nothing new")
         return
     print_outcome(outcome, json)
+    _tell(settings, outcome)
 
 
 def follow(
@@ -85,6 +86,7 @@ def follow(
         try:
             for outcome in _news(settings, source):
                 print_json(vars(outcome)) if json else typer.echo(_in_a_line(outcome))
+                _tell(settings, outcome)
             wait = every
         except Unavailable as err:
             wait = min(2 * wait, PATIENCE)
@@ -97,9 +99,11 @@ def follow(
 
 def replay(batch: Number, json: Json = False) -> None:
     """Load a batch again from its Parquet; what later batches wrote stays."""
+    settings = Settings.load()
     with progress(f"batch {batch}: replaying", json):
-        outcome = journey.replay(Settings.load(), batch)
+        outcome = journey.replay(settings, batch)
     print_outcome(outcome, json)
+    _tell(settings, outcome)
 
 
 def release(batch: Number, reason: Reason, by: By = "", json: Json = False) -> None:
@@ -109,6 +113,7 @@ def release(batch: Number, reason: Reason, by: By = "", json: Json = False) -> N
     with progress(f"batch {batch}: loading", json):
         outcome = journey.load(settings, batch)
     print_outcome(outcome, json)
+    _tell(settings, outcome)
 
 
 def reject(batch: Number, reason: Reason, by: By = "", json: Json = False) -> None:
@@ -140,9 +145,18 @@ def _news(settings: Settings, source: str) -> Iterator[Outcome]:
     if outcome is None:
         return
     yield outcome
-    for contract in thematic.thematic():
-        if outcome.dataset in contract.parents and (built := _run(settings, contract.id)):
+    changed = {outcome.dataset}
+    for contract in thematic.thematic():  # parents come before what is built from them
+        if changed.intersection(contract.parents) and (built := _run(settings, contract.id)):
+            changed.add(contract.id)
             yield built
+
+
+def _tell(settings: Settings, outcome: Outcome) -> None:
+    """Tell the lineage, as a scheduled run does, once whoever waits has their answer."""
+    from exchange.libraries import lineage  # takes as long to import as all the rest together
+
+    lineage.tell(settings, outcome.batch)
 
 
 def _in_a_line(outcome: Outcome) -> str:

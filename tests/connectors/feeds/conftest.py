@@ -89,7 +89,7 @@ class Registry:
         with (self.folder / "log").open("ab") as log:
             argv = estate_argv(self.port, self.folder)
             self.process = subprocess.Popen(argv, stdout=log, stderr=log)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             with contextlib.suppress(httpx.TransportError):
                 httpx.get(f"{self.url}/health").raise_for_status()
@@ -102,7 +102,7 @@ class Registry:
         """End its process."""
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")

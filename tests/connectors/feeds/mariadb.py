@@ -94,7 +94,7 @@ def _make(data: Path, argv: list[str]) -> None:
 
 
 def _wait(server: Server) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while True:
         try:
             server.run("SELECT 1")

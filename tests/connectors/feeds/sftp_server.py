@@ -138,7 +138,7 @@ class SftpServer:
         self._socket.close()
         for transport in self._transports:
             transport.close()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=60)
 
     def _serve(self) -> None:
         while True:

@@ -465,7 +465,7 @@ class TestTwoThreads:
             thread.start()
             time.sleep(0.05)
             list(feed.read(SNAPSHOT))
-            thread.join(timeout=5)
+            thread.join(timeout=60)
 
             assert [12] == told
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from connectors.feeds import Feed, Manifest, load_manifests
+from connectors.feeds import Feed, Manifest, load_manifests, read_manifests
 from connectors.feeds.manifest import AnyFeed
 from connectors.testkit.city import SOURCES
 from schemas.contract import load
@@ -97,7 +97,7 @@ class TestLoading:
         said = {"system": "police", "pool": 2, "expected": {"every": "1d"}, "contact": "信息科"}
         [manifest] = load_manifests(written(tmp_path, **said))
 
-        assert ("police", 2, 1) == (manifest.system, manifest.pool, manifest.parallel)
+        assert ("police", 2) == (manifest.system, manifest.pool)
         assert manifest.expected is not None
         assert timedelta(days=1) == manifest.expected.interval
         assert "永康市公安局 (信息科) must repair it" in manifest.wrong("it is torn").message
@@ -106,8 +106,19 @@ class TestLoading:
         folder = written(tmp_path)
         (folder / "again.yaml").write_text((folder / "source.yaml").read_text("utf-8"), "utf-8")
 
-        with pytest.raises(Invalid, match="same source"):
+        with pytest.raises(Invalid, match="another manifest describes residents"):
             load_manifests(folder)
+
+    def test_one_that_is_torn_leaves_the_others(self, tmp_path: Path) -> None:
+        """What works all day reads what can be read, and learns why the rest cannot."""
+        folder = written(tmp_path)
+        (folder / "torn.yaml").write_text("source: [", "utf-8")
+
+        [manifest], refused = read_manifests(folder.glob("*.yaml"))
+
+        assert "residents" == manifest.source
+        assert ["torn"] == list(refused)
+        assert refused["torn"].startswith("torn.yaml is no source manifest")
 
 
 def written(folder: Path, **changes: Any) -> Path:

@@ -87,7 +87,7 @@ class Platform:
 
 def answers(port: int) -> None:
     """Wait until a gateway answers at `port`."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         with contextlib.suppress(httpx.TransportError):
             httpx.get(f"http://127.0.0.1:{port}/health").raise_for_status()
@@ -224,7 +224,7 @@ class TestProcess:
             pulled = pull(open_feed(manifest(), secrets), COLUMNS)
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
         assert permits(7) == pulled.rows
 

@@ -11,7 +11,6 @@ import zlib
 import pytest
 
 from connectors.parsing import archives
-from connectors.parsing.faults import Fault
 from connectors.parsing.spec import Spec
 from tests.connectors.parsing.reading import fault_of, rows_of
 from tests.connectors.parsing.test_formats import zipped
@@ -132,11 +131,3 @@ class TestGzip:
         data = gzip.compress(b"A\n1\n") + gzip.compress(b"2\n")
 
         assert [("1",), ("2",)] == rows_of(data, GZ)[1]
-
-
-def test_ours_refuses_whatever_the_library_does() -> None:
-    """Python's own zipfile hands out both entries of an overlap, or since 3.11.8 the last alone."""
-    with zipfile.ZipFile(io.BytesIO(overlapping())) as lenient:
-        assert CSV == lenient.read(lenient.infolist()[-1])
-    with pytest.raises(Fault, match="zip-overlap"):
-        archives.checked(io.BytesIO(overlapping()))

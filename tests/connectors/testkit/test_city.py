@@ -21,6 +21,7 @@ from connectors.testkit.city import SOURCES, City, Truth, generate
 from connectors.testkit.city.lots import Row
 from connectors.testkit.city.truth import Expected
 from schemas.codes import code_list
+from schemas.contract import load as contract_of
 from schemas.identifiers import InvalidIdentifier, Normalised, real_estate_unit, resident, uscc
 
 DATASETS = {
@@ -194,6 +195,16 @@ class TestRows:
         manifests = {manifest.source: manifest for manifest in load_manifests(SOURCES)}
 
         assert manifests[rows].source_columns == tuple(getattr(city, rows)[0])
+
+    def test_sources_are_asked_as_often_as_contracts_promise(self) -> None:
+        """A value is no older than its contract says, if only the department entered it."""
+        late = {
+            manifest.source
+            for manifest in load_manifests(SOURCES)
+            if manifest.interval is None
+            or manifest.interval > contract_of(manifest.dataset).freshness
+        }
+        assert set() == late
 
     def test_manifests_say_what_the_departments_mean(self, city: City) -> None:
         """Owner, columns, codes and units of each table are in its manifest, and nothing else."""

@@ -17,7 +17,7 @@ def ask(client: Client, times: int = 1) -> list[str]:
 
 def wait_placed(hub: RunningHub) -> int:
     """Wait until everything has its place; return how many that are."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         with hub.settings.database.connect(Role.LEDGER) as conn:
             row = conn.execute(

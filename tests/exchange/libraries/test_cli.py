@@ -60,6 +60,8 @@ class TestCommands:
         assert {} == json.loads(engineer("show", "1", "--json"))["quarantine"]
         assert 0 == json.loads(engineer("replay", "1", "--json"))["counts"]["inserted"]
         assert "adds up" in engineer("reconcile", "1")
+        (told,) = (city_of.settings.home / "lineage").glob("*.jsonl")
+        assert 4 == len(told.read_text("utf-8").splitlines())  # run and replay, start and end
 
     def test_a_held_batch_is_looked_at_and_released(self, city_of: City, engineer: Any) -> None:
         """Reasons first; rows only when asked for; then a decision with a name and a reason."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,22 @@ class TestTell:
         parent = Parent("01941c2e-0000-7000-8000-000000000000", "yizhan", "collect__residents.load")
         lineage.tell(city_of.settings, outcome.batch, parent=parent)
         return told(city_of.settings.home)
+
+    def test_files_of_long_ago_go(self, city_of: City) -> None:
+        """A day's first line takes away what is older than a season."""
+        folder = city_of.settings.home / "lineage"
+        folder.mkdir()
+        recent = f"{datetime.now(UTC).date() - timedelta(days=80)}.jsonl"
+        for name in ("2020-01-01.jsonl", recent):
+            (folder / name).touch()
+        city_of["residents"].sends("1", [resident(ADA)])
+        outcome = journey.collect(city_of.settings, "residents")
+        assert outcome
+        lineage.tell(city_of.settings, outcome.batch)
+
+        assert [recent, f"{datetime.now(UTC).date()}.jsonl"] == sorted(
+            path.name for path in folder.iterdir()
+        )
 
     def test_a_run_begins_and_completes(self, events: list[dict[str, Any]]) -> None:
         """Two events of one run, a part of the run that started it."""

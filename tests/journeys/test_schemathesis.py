@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from connectors.client import ASSERTION_TYPE, new_key, public_half
-from exchange import clients, resources
+from exchange import clients, subjects
 from exchange.database import Role
 from exchange.demo import chapters
 from exchange.demo.clients import (
@@ -215,7 +215,7 @@ class TestOperations:
     def test_each_succeeds_and_none_fails(self, demo: Demo, calls: Calls, tmp_path: Path) -> None:
         """A 2xx on every operation, a 5xx on none, whatever Schemathesis makes up."""
         url = demo.settings.public_url
-        document = httpx.get(f"{url}/openapi.json", timeout=10).json()
+        document = httpx.get(f"{url}/openapi.json", timeout=60).json()
         operations = {
             f"{method.upper()} {path}"
             for path, methods in document["paths"].items()
@@ -236,7 +236,7 @@ class TestPlantedFault:
         """A fault behind token and proof, that only a call which may be answered can reach."""
         with running_hub(settings) as hub:
             calls = {QUERY: _planted_call(hub, tmp_path)}
-            monkeypatch.setattr(resources, "normalised", _planted)
+            monkeypatch.setattr(subjects, "normalised", _planted)
 
             run = fuzzed(hub.url, calls, tmp_path, "--include-path", "/v1/resources/{code}/query")
 

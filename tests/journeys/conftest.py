@@ -1,4 +1,4 @@
-"""One whole demo for all tests: a small city, Airflow, the hub, the signer, everything real.
+"""One whole demo for all journeys: a small city, Airflow, the hub, the signer, everything real.
 
 It is shared: whoever breaks something here to see what happens mends it before the test ends.
 """
@@ -13,13 +13,10 @@ from rich.console import Console
 from exchange.demo import chapters, sale
 from exchange.demo.running import Demo, running
 from exchange.demo.story import Story
-
-PEOPLE = 1000
-LICENSES = 20
-SEED = 7
+from tests.journeys.size import LICENSES, PEOPLE, SEED
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The demo, up and running in a home of its own; its libraries are loaded."""
     home = tmp_path_factory.mktemp("demo")
@@ -27,7 +24,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield demo
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def told(demo: Demo) -> Story:
     """The story of the demo, told to its end."""
     story = Story(demo.settings.home, Console())
@@ -39,7 +36,7 @@ def told(demo: Demo) -> Story:
     return story
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sold(demo: Demo, told: Story) -> Story:
     """A house sold after the story, and its consequences seen everywhere."""
     story = Story(demo.settings.home, Console(), goes_on=True)
