@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from hmac import compare_digest
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -158,9 +159,10 @@ class Answering:
         subject: Subject,
         fields: Sequence[str],
         authority: Authority,
+        consent: str | None = None,
     ) -> Answer:
         """Answer fields of one subject, in the forms that the grant shows."""
-        question = Question(bearer.client, resource, Mode.QUERY, tuple(fields), authority)
+        question = Question(bearer.client, resource, Mode.QUERY, tuple(fields), authority, consent)
 
         async def look_up(
             conn: Any, known: Known, allowed: Allowed
@@ -179,9 +181,10 @@ class Answering:
         subject: Subject,
         claims: Mapping[str, object],
         authority: Authority,
+        consent: str | None = None,
     ) -> Comparison:
         """Compare claims with what the library holds; nothing of it is disclosed."""
-        question = Question(bearer.client, resource, Mode.VERIFY, tuple(claims), authority)
+        question = Question(bearer.client, resource, Mode.VERIFY, tuple(claims), authority, consent)
 
         async def look_up(
             conn: Any, known: Known, allowed: Allowed
@@ -200,9 +203,11 @@ class Answering:
         subject: Subject,
         questions: Sequence[str],
         authority: Authority,
+        consent: str | None = None,
     ) -> Answers:
         """Answer questions of the fixed catalogue; nothing else of the rows is disclosed."""
-        question = Question(bearer.client, resource, Mode.PREDICATE, tuple(questions), authority)
+        asked = tuple(questions)
+        question = Question(bearer.client, resource, Mode.PREDICATE, asked, authority, consent)
 
         async def look_up(
             conn: Any, known: Known, allowed: Allowed
@@ -263,30 +268,42 @@ class Answering:
         named = _named(subject, checked)
         claimed = await grants.claim(conn, question, bearer, named)
         _check_standing(claimed)
-        if unfit:
-            raise unfit
-        known = _known(claimed, subject)
+        try:
+            known = _known(claimed, subject, unfit)
+        except Invalid:
+            await grants.refund(conn, claimed)
+            raise
         if known.subject != checked:
             self._note_subject(call, known.subject)
-        allowed = await self._decide(conn, call, question, claimed)
+        allowed = await self._decide(conn, call, question, claimed, known)
         return known, allowed, _left(claimed)
 
-    async def _decide(self, conn: Any, call: Call, question: Question, claimed: Claimed) -> Allowed:
+    async def _decide(
+        self, conn: Any, call: Call, question: Question, claimed: Claimed, known: Known
+    ) -> Allowed:
         if claimed.grant is not None:
             call.grant = claimed.grant.id
-        verdict = decide(claimed.grant, question, claimed.spent, claimed.at)
+        shown = claimed.shown(self._agreed(claimed, known))
+        call.consent = shown.consent.id if shown else None
+        verdict = decide(claimed.grant, question, claimed.spent, claimed.at, shown)
         if claimed.withdrawn:
             raise CallRefused("the resource is no longer offered", rule="resource-withdrawn")
         if isinstance(verdict, Allowed):
             return verdict
-        if claimed.grant is not None and claimed.grant.max_uses is not None:
-            await grants.refund(conn, claimed.grant)
+        await grants.refund(conn, claimed)
         if verdict.rule in QUOTAS:
             raise _exhausted(verdict.rule, _left(claimed))
         raise CallRefused(
             f"the grant does not allow this: {verdict.rule}",
             zh="授权范围不允许此次调用",
             rule=verdict.rule,
+        )
+
+    def _agreed(self, claimed: Claimed, known: Known) -> bool:
+        """Whether the consent that was shown is that of the subject, under any of its numbers."""
+        given = claimed.consent
+        return given is not None and any(
+            compare_digest(given.subject, hashed(self.subject_key, each)) for each in known.everyone
         )
 
     def _note_subject(self, call: Call, subject: Subject) -> None:
@@ -381,8 +398,10 @@ def _named(subject: Subject, checked: Subject | None) -> Named:
     return Named(kind, spelled(subject.id), checked.id if checked else None)
 
 
-def _known(claimed: Claimed, subject: Subject) -> Known:
+def _known(claimed: Claimed, subject: Subject, unfit: Invalid | None) -> Known:
     """The subject's one name: what its aliases lead to, or the identifier itself."""
+    if unfit:
+        raise unfit
     if claimed.subject is None:
         raise _does_not_fit("the subject's identifier fails its check", "subject-invalid")
     if not claimed.subject:

@@ -28,6 +28,7 @@ class Role(StrEnum):
     LEDGER = "yizhan_ledger"
     VAULT = "yizhan_vault"
     SIGNER = "yizhan_signer"
+    CLERK = "yizhan_clerk"
 
 
 @dataclass(frozen=True)

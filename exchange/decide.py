@@ -1,18 +1,20 @@
 """The one decision: may this be answered, and how much of it.
 
-`decide` is pure: the grant, the quota that was already claimed and the time come in, a verdict goes
-out. Every mode and every way into the exchange passes here. It reads nothing, and it does not check
-who is calling.
+`decide` is pure: the grant, the quota that was already claimed, the consent that was shown and the
+time come in, a verdict goes out. Every mode and every way into the exchange passes here.
+`objections` says every rule that refuses, for whoever wants to know beforehand. Nothing is read
+here, and who is calling is not checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from schemas.grant import Authority, Form, Grant, Mode
+from schemas.consent import Consent, Shown
+from schemas.grant import Authority, Form, Grant, Mode, Needs
 
 
 class Rule(StrEnum):
@@ -20,8 +22,10 @@ class Rule(StrEnum):
 
     NO_GRANT = "no-grant"
     REVOKED = "grant-revoked"
+    SUSPENDED = "grant-suspended"
     NOT_YET = "grant-not-yet-valid"
     EXPIRED = "grant-expired"
+    SUNSET = "version-ended"
     MODE = "mode-outside-grant"
     PURPOSE = "purpose-outside-grant"
     BASIS = "basis-outside-grant"
@@ -30,6 +34,13 @@ class Rule(StrEnum):
     COMPARE_ONLY = "field-compare-only"
     PREDICATE_ONLY = "field-predicate-only"
     MASKED_ONLY = "field-masked-only"
+    CONSENT = "consent-missing"
+    CONSENT_SUBJECT = "consent-of-another-subject"
+    CONSENT_WITHDRAWN = "consent-withdrawn"
+    CONSENT_PERIOD = "consent-not-in-force"
+    CONSENT_SCOPE = "consent-outside-scope"
+    MANDATE = "mandate-not-in-force"
+    CONSENT_USES = "consent-uses-exhausted"
     MINUTE = "quota-per-minute"
     DAY = "quota-per-day"
     USES = "uses-exhausted"
@@ -45,6 +56,7 @@ class Question:
     mode: Mode
     fields: tuple[str, ...]
     authority: Authority
+    consent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,31 +103,51 @@ SHOWN: Mapping[Mode, frozenset[Form]] = {
 }
 
 
-def decide(grant: Grant | None, request: Question, spent: Spent, at: datetime) -> Allowed | Refused:
+def decide(
+    grant: Grant | None, request: Question, spent: Spent, at: datetime, shown: Shown | None = None
+) -> Allowed | Refused:
     """Judge one call. The first rule that refuses is the answer."""
-    if grant is None or (grant.client, grant.resource) != (request.client, request.resource):
-        return Refused(Rule.NO_GRANT)
-    refusal = (
-        _standing(grant, at)
-        or _scope(grant, request)
-        or _fields(grant, request)
-        or _quota(grant, spent)
-    )
-    if refusal:
-        return Refused(refusal)
+    refusal = next(_refusals(grant, request, spent, at, shown), None)
+    if refusal or grant is None:
+        return Refused(refusal or Rule.NO_GRANT)
     forms = {name: grant.fields[name] for name in request.fields}
     return Allowed(request.fields, forms, grant.row_filter)
 
 
-def _standing(grant: Grant, at: datetime) -> Rule | None:
-    if grant.revoked_at is not None:
-        return Rule.REVOKED
-    if at < grant.valid_from:
-        return Rule.NOT_YET
-    return Rule.EXPIRED if at >= grant.valid_to else None
+def objections(
+    grant: Grant | None, request: Question, spent: Spent, at: datetime, shown: Shown | None = None
+) -> tuple[Rule, ...]:
+    """Every rule that refuses the call, the first one being `decide`'s answer."""
+    return tuple(_refusals(grant, request, spent, at, shown))
 
 
-def _scope(grant: Grant, request: Question) -> Rule | None:
+def _refusals(
+    grant: Grant | None, request: Question, spent: Spent, at: datetime, shown: Shown | None
+) -> Iterator[Rule]:
+    if grant is None or (grant.client, grant.resource) != (request.client, request.resource):
+        yield Rule.NO_GRANT
+        return
+    yield from _standing(grant, at)
+    yield from _scope(grant, request)
+    if outside := _fields(grant, request):
+        yield outside
+    if grant.needs is Needs.CONSENT:
+        yield from _consent(shown, request, at)
+    yield from _quota(grant, spent)
+
+
+def _standing(grant: Grant, at: datetime) -> Iterator[Rule]:
+    refuses = {
+        Rule.REVOKED: grant.revoked_at is not None,
+        Rule.SUSPENDED: grant.suspended_at is not None,
+        Rule.NOT_YET: at < grant.valid_from,
+        Rule.EXPIRED: at >= grant.valid_to,
+        Rule.SUNSET: grant.sunset_at is not None and at >= grant.sunset_at,
+    }
+    yield from (rule for rule, holds in refuses.items() if holds)
+
+
+def _scope(grant: Grant, request: Question) -> Iterator[Rule]:
     asked = request.authority
     outside = {
         Rule.MODE: request.mode not in grant.modes,
@@ -123,7 +155,7 @@ def _scope(grant: Grant, request: Question) -> Rule | None:
         Rule.BASIS: asked.basis not in grant.bases,
         Rule.ITEM: asked.item not in grant.items,
     }
-    return next((rule for rule, is_outside in outside.items() if is_outside), None)
+    yield from (rule for rule, is_outside in outside.items() if is_outside)
 
 
 def _fields(grant: Grant, request: Question) -> Rule | None:
@@ -143,11 +175,43 @@ _ONLY: Mapping[Form, Rule] = {
 }
 
 
-def _quota(grant: Grant, spent: Spent) -> Rule | None:
-    if spent.minute > grant.per_minute:
-        return Rule.MINUTE
-    if spent.day > grant.per_day:
-        return Rule.DAY
-    if grant.max_uses is not None and spent.uses > grant.max_uses:
-        return Rule.USES
-    return Rule.MISSES if spent.misses_left <= 0 else None
+def _consent(shown: Shown | None, request: Question, at: datetime) -> Iterator[Rule]:
+    """《个人信息保护法》第十三条至第十五条: agreed to by the person, for this, and still so."""
+    if shown is None:
+        yield Rule.CONSENT
+        return
+    given = shown.consent
+    refuses = {
+        Rule.CONSENT_SUBJECT: not shown.of_subject,
+        Rule.CONSENT_WITHDRAWN: given.withdrawn_at is not None,
+        Rule.CONSENT_PERIOD: not given.valid_from <= at < given.valid_to,
+        Rule.CONSENT_SCOPE: not _agreed_to(given, request),
+        Rule.MANDATE: given.mandate is not None and not given.mandate.stands(at),
+        Rule.CONSENT_USES: _used_up(shown),
+    }
+    yield from (rule for rule, holds in refuses.items() if holds)
+
+
+def _agreed_to(given: Consent, request: Question) -> bool:
+    return (
+        (given.client, given.resource) == (request.client, request.resource)
+        and set(request.fields) <= given.fields
+        and request.authority.purpose in given.purposes
+        and request.authority.item in given.items
+    )
+
+
+def _used_up(shown: Shown) -> bool:
+    given = shown.consent
+    too_many = given.max_uses is not None and shown.uses > given.max_uses
+    return too_many or (given.per_every is not None and shown.period_uses > given.per_every)
+
+
+def _quota(grant: Grant, spent: Spent) -> Iterator[Rule]:
+    refuses = {
+        Rule.MINUTE: spent.minute > grant.per_minute,
+        Rule.DAY: spent.day > grant.per_day,
+        Rule.USES: grant.max_uses is not None and spent.uses > grant.max_uses,
+        Rule.MISSES: spent.misses_left <= 0,
+    }
+    yield from (rule for rule, holds in refuses.items() if holds)

@@ -2,7 +2,8 @@
 
 `CLAIM` is the only place where a grant is read, at every call anew: it makes the proof's unique
 row, looks whether client and key stand, picks the grant that fits best and claims its quota, in one
-round trip. It judges nothing; `exchange/decide.py` does, with what was claimed.
+round trip; of the consent that a call shows, likewise. It judges nothing; `exchange/decide.py`
+does, with what was claimed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import Any, Protocol
 import psycopg
 from psycopg.types.json import Jsonb
 
-from exchange import resources
+from exchange import grant_rows, resources
 from exchange.decide import Question, Spent
 from exchange.tokens import Bearer
 from schemas import predicates
+from schemas.consent import Consent, Shown
 from schemas.errors import Invalid, NotFound
-from schemas.grant import Form, Grant, Mode
+from schemas.grant import Form, Grant
 
 CLAIM = """
 WITH fresh AS (
@@ -42,7 +44,8 @@ WITH fresh AS (
     FROM hub.client c WHERE c.id = $3
 ), chosen AS (
     SELECT * FROM hub."grant" g WHERE g.client = $3 AND g.resource = $4
-    ORDER BY (g.revoked_at IS NULL AND g.valid_from <= now() AND now() < g.valid_to)::int
+    ORDER BY (g.revoked_at IS NULL AND g.suspended_at IS NULL
+              AND g.valid_from <= now() AND now() < least(g.valid_to, g.sunset_at))::int
              + ($5 = ANY (g.modes))::int + ($6 = ANY (g.purposes))::int
              + ($7 = ANY (g.bases))::int + ($8 = ANY (g.items))::int
              + (g.fields ?& $9::text[])::int DESC, g.valid_from DESC, g.id
@@ -67,6 +70,19 @@ WITH fresh AS (
     WHERE s.grant_id = chosen.id
       AND caller.active AND caller.keyed AND caller.fresh AND caller.signed
     RETURNING s.minute_calls, s.day_calls, s.uses
+), agreed AS (
+    SELECT c.*, to_jsonb(m) AS under FROM hub.consent c LEFT JOIN hub.mandate m ON m.id = c.mandate
+    WHERE c.id = $14 AND c.client = $3
+), agreed_spent AS (
+    UPDATE hub.consent_spend s SET
+        uses = s.uses + 1,
+        period = p.period,
+        period_uses = CASE WHEN s.period = p.period THEN s.period_uses ELSE 0 END + 1
+    FROM agreed, chosen, caller, LATERAL (SELECT coalesce(
+        date_trunc(agreed.every, now() AT TIME ZONE 'Asia/Shanghai')::date, 'epoch') AS period) p
+    WHERE s.consent = agreed.id AND chosen.needs = 'consent'
+      AND caller.active AND caller.keyed AND caller.fresh AND caller.signed
+    RETURNING ARRAY[s.uses, s.period_uses] AS spent
 )
 SELECT now() AS at, caller.active, caller.keyed, caller.fresh, caller.signed, caller.misses_left,
        (SELECT r.offered FROM hub.resource r WHERE r.code = $4) AS offered,
@@ -74,10 +90,15 @@ SELECT now() AS at, caller.active, caller.keyed, caller.fresh, caller.signed, ca
        (SELECT array_agg(o.number) FROM library.canonical o
         WHERE o.kind = $10 AND o.subject = meant.subject AND length(o.number) = length(o.subject)
        ) AS also,
+       (SELECT to_jsonb(a) FROM agreed a) AS consent,
+       (SELECT a.spent FROM agreed_spent a) AS consent_spent,
        chosen.*, spent.*
 FROM meant LEFT JOIN caller ON true LEFT JOIN chosen ON true LEFT JOIN spent ON true
 """
 REFUND = "UPDATE hub.grant_spend SET uses = uses - 1 WHERE grant_id = $1"
+REFUND_CONSENT = (
+    "UPDATE hub.consent_spend SET uses = uses - 1, period_uses = period_uses - 1 WHERE consent = $1"
+)
 
 
 class Connection(Protocol):
@@ -117,6 +138,14 @@ class Claimed:
     spent: Spent
     subject: str | None
     also: tuple[str, ...]
+    consent: Consent | None = None
+    consent_spent: tuple[int, int] = (0, 0)
+
+    def shown(self, of_subject: bool) -> Shown | None:
+        """The consent that the call shows, once it is known whose it is."""
+        if self.consent is None:
+            return None
+        return Shown(self.consent, of_subject, *self.consent_spent)
 
 
 async def claim(
@@ -143,6 +172,7 @@ async def claim(
         named.typed,
         named.checked,
         bearer.signed is not None,
+        question.consent,
     )
     assert row is not None
     return Claimed(
@@ -152,16 +182,21 @@ async def claim(
         fresh=row["fresh"] is not False,
         signed=row["signed"] is not False,
         withdrawn=row["offered"] is False,
-        grant=_grant(row) if row["id"] else None,
+        grant=grant_rows.grant(row) if row["id"] else None,
         spent=_spent(row),
         subject=row["subject"],
         also=tuple(row["also"] or ()),
+        consent=grant_rows.consent(row["consent"]) if row["consent"] else None,
+        consent_spent=tuple(row["consent_spent"] or (0, 0)),
     )
 
 
-async def refund(conn: Connection, grant: Grant) -> None:
-    """Give back the use that a refused call had claimed: only answers use up a number of uses."""
-    await conn.execute(REFUND, grant.id)
+async def refund(conn: Connection, claimed: Claimed) -> None:
+    """Give back the uses that a refused call had claimed: only answers use up a number of uses."""
+    if claimed.grant is not None and claimed.grant.max_uses is not None:
+        await conn.execute(REFUND, claimed.grant.id)
+    if claimed.consent is not None and claimed.consent_spent != (0, 0):
+        await conn.execute(REFUND_CONSENT, claimed.consent.id)
 
 
 def give(conn: psycopg.Connection, grant: Grant) -> None:
@@ -172,8 +207,9 @@ def give(conn: psycopg.Connection, grant: Grant) -> None:
     )
     conn.execute(
         'INSERT INTO hub."grant" (id, client, resource, purposes, bases, items, modes, fields,'
-        " row_filter, per_minute, per_day, max_uses, valid_from, valid_to, file_number)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " row_filter, per_minute, per_day, max_uses, valid_from, valid_to, file_number, needs,"
+        " version, application, sunset_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             grant.id,
             grant.client,
@@ -190,6 +226,10 @@ def give(conn: psycopg.Connection, grant: Grant) -> None:
             grant.valid_from,
             grant.valid_to,
             grant.file_number,
+            grant.needs,
+            grant.version,
+            grant.application,
+            grant.sunset_at,
         ),
     )
     conn.execute("INSERT INTO hub.grant_spend (grant_id) VALUES (%s)", (grant.id,))
@@ -241,24 +281,3 @@ def _check_questions(grant: Grant) -> None:
             "a predicate is granted as it is asked, e.g. age_at_least(18); GET /v1/resources has "
             "the catalogue"
         )
-
-
-def _grant(row: Mapping[str, Any]) -> Grant:
-    return Grant(
-        id=row["id"],
-        client=row["client"],
-        resource=row["resource"],
-        purposes=frozenset(row["purposes"]),
-        bases=frozenset(row["bases"]),
-        items=frozenset(row["items"]),
-        fields={name: Form(form) for name, form in row["fields"].items()},
-        modes=frozenset(map(Mode, row["modes"])),
-        valid_from=row["valid_from"],
-        valid_to=row["valid_to"],
-        per_minute=row["per_minute"],
-        per_day=row["per_day"],
-        file_number=row["file_number"],
-        row_filter={column: tuple(values) for column, values in row["row_filter"].items()},
-        max_uses=row["max_uses"],
-        revoked_at=row["revoked_at"],
-    )

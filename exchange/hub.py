@@ -22,7 +22,7 @@ import psycopg
 
 from exchange import keyring
 from exchange.answering import Answering
-from exchange.database import Role
+from exchange.database import Role, without_detail
 from exchange.keyring import Keyring
 from exchange.ledger import checkpoints, integrator
 from exchange.ledger.writer import Writer
@@ -84,6 +84,21 @@ class Hub:
                     return work(conn)
             except psycopg.Error as err:
                 raise Unavailable(f"the ledger does not answer: {type(err).__name__}") from None
+
+        return await asyncio.to_thread(run)
+
+    async def with_clerk(self, work: Callable[[psycopg.Connection], Result]) -> Result:
+        """Run `work` in a thread as one transaction of the clerk's role; durable when it returns.
+
+        Raises what `work` raises, and `Invalid` or `Unavailable` without a database error's values.
+        """
+
+        def run() -> Result:
+            connect = self.settings.database.connect
+            with without_detail(), contextlib.closing(connect(Role.CLERK)) as conn:
+                result = work(conn)
+                conn.commit()
+                return result
 
         return await asyncio.to_thread(run)
 

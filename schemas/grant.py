@@ -34,6 +34,28 @@ class Form(StrEnum):
     PREDICATE = "predicate"
 
 
+class Needs(StrEnum):
+    """What must stand beside a grant before a person's data is given under it."""
+
+    NOTHING = "nothing"
+    CONSENT = "consent"
+
+
+class GrantState(StrEnum):
+    """Where a grant is in its life."""
+
+    IN_FORCE = "in-force"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+
+
+GRANT_MOVES: Mapping[GrantState, frozenset[GrantState]] = {
+    GrantState.IN_FORCE: frozenset({GrantState.SUSPENDED, GrantState.REVOKED}),
+    GrantState.SUSPENDED: frozenset({GrantState.IN_FORCE, GrantState.REVOKED}),
+    GrantState.REVOKED: frozenset(),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """Whom a call is about, e.g. `Subject("cn.uscc", "91…")`. Never printed."""
@@ -58,7 +80,8 @@ class Grant:
     """One client, one resource: purposes, fields and forms, rows, modes, quota, time, uses.
 
     An empty set of purposes, bases, items or modes allows none. `row_filter` maps a column to the
-    only values its rows may hold; an empty filter leaves every row.
+    only values its rows may hold; an empty filter leaves every row. `version` is the resource's, as
+    it was agreed on, and `sunset_at` is when that version ends.
     """
 
     id: str
@@ -77,3 +100,15 @@ class Grant:
     row_filter: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     max_uses: int | None = None
     revoked_at: datetime | None = None
+    needs: Needs = Needs.NOTHING
+    suspended_at: datetime | None = None
+    sunset_at: datetime | None = None
+    version: str | None = None
+    application: str | None = None
+
+    @property
+    def state(self) -> GrantState:
+        """Where it is in its life, whatever its dates say."""
+        if self.revoked_at is not None:
+            return GrantState.REVOKED
+        return GrantState.IN_FORCE if self.suspended_at is None else GrantState.SUSPENDED

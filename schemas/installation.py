@@ -3,6 +3,8 @@
     YIZHAN_CONTRACTS      <library>/<dataset>.yaml   default <YIZHAN_HOME>/contracts
     YIZHAN_CODES          <list>.yaml                default <YIZHAN_HOME>/codes
     YIZHAN_DEPARTMENTS    <any>.yaml                 default <YIZHAN_HOME>/departments
+    YIZHAN_CALENDARS      <any>.yaml                 default <YIZHAN_HOME>/calendars
+    YIZHAN_CLOCKS         <any>.yaml                 default <YIZHAN_HOME>/clocks
 
 Whoever reads them keeps what was read under the folder's stamp, so that a file that was added,
 changed or taken away is seen without a restart.
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["contracts", "codes", "departments"]
+Kind = Literal["contracts", "codes", "departments", "calendars", "clocks"]
 
 
 @dataclass(frozen=True)

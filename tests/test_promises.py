@@ -18,6 +18,8 @@ from exchange.identity import review
 from exchange.libraries import batches, quarantine
 from exchange.problems import KINDS, kind_of
 from license_vault import change
+from schemas import application as applications
+from schemas import grant as grants
 from schemas import license as licenses
 from schemas.errors import YizhanError
 
@@ -29,6 +31,8 @@ TABLES: tuple[tuple[Any, Any], ...] = (
     (batches.State, batches.MOVES),
     (quarantine.State, quarantine.MOVES),
     (review.State, review.MOVES),
+    (grants.GrantState, grants.GRANT_MOVES),
+    (applications.State, applications.MOVES),
 )
 
 

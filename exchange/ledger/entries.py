@@ -70,6 +70,7 @@ class Call:
     subject_type: str | None = None
     subject: bytes | None = None
     grant: str | None = None
+    consent: str | None = None
     signed: Signed | None = None
 
     def ended(
@@ -88,6 +89,7 @@ class Call:
             "key": self.key,
             "resource": self.resource,
             "grant": self.grant,
+            "consent": self.consent,
             "fields": sorted(self.fields) or None,
             "subject_type": self.subject_type,
             "subject": self.subject.hex() if self.subject else None,

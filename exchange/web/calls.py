@@ -105,6 +105,7 @@ class QueryBody(Strict):
     subject: SubjectBody
     fields: list[Name] = Field(min_length=1, max_length=100)
     authority: AuthorityBody
+    consent: Word | None = None
 
 
 class VerifyBody(Strict):
@@ -114,6 +115,7 @@ class VerifyBody(Strict):
     claims: dict[Name, Claim] = Field(min_length=1, max_length=100)
     authority: AuthorityBody
     fields: list[Name] | None = None
+    consent: Word | None = None
 
 
 class PredicateBody(Strict):
@@ -122,6 +124,7 @@ class PredicateBody(Strict):
     subject: SubjectBody
     predicates: list[Name] = Field(min_length=1, max_length=50, examples=[["age_at_least(18)"]])
     authority: AuthorityBody
+    consent: Word | None = None
 
 
 class AccessesBody(Strict):
@@ -195,7 +198,7 @@ async def query(code: str, request: Request) -> Response:
     """Answered in the forms that the grant shows, with a receipt for the ledger's evidence."""
     bearer, body = await _received(request, QueryBody, code)
     answer = await hub_of(request).answering.query(
-        bearer, code, body.subject.noun(), body.fields, body.authority.noun()
+        bearer, code, body.subject.noun(), body.fields, body.authority.noun(), body.consent
     )
     said = {"found": answer.found, "values": answer.values, "receipt": answer.receipt}
     return _json(said, answer.allowance)
@@ -212,7 +215,7 @@ async def verify(code: str, request: Request) -> Response:
     """Match, mismatch or cannot_say for each claim; no value is disclosed."""
     bearer, body = await _received(request, VerifyBody, code)
     answer: Comparison = await hub_of(request).answering.verify(
-        bearer, code, body.subject.noun(), body.claims, body.authority.noun()
+        bearer, code, body.subject.noun(), body.claims, body.authority.noun(), body.consent
     )
     return _json({"verdicts": answer.verdicts, "receipt": answer.receipt}, answer.allowance)
 
@@ -228,7 +231,7 @@ async def predicate(code: str, request: Request) -> Response:
     """Yes, no or cannot_say for each question that the grant names; no value is disclosed."""
     bearer, body = await _received(request, PredicateBody, code)
     answer = await hub_of(request).answering.predicate(
-        bearer, code, body.subject.noun(), body.predicates, body.authority.noun()
+        bearer, code, body.subject.noun(), body.predicates, body.authority.noun(), body.consent
     )
     return _json({"answers": answer.told, "receipt": answer.receipt}, answer.allowance)
 

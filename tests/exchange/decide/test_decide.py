@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange import decide as deciding
 from exchange import forms
-from exchange.decide import SHOWN, Allowed, Question, Refused, Rule, Spent, decide
+from exchange.decide import Allowed, Question, Refused, Rule, Spent, decide, objections
 from exchange.forms import Verdict
 from schemas import contract
-from schemas.grant import Authority, Form, Grant, Mode
+from schemas.consent import Consent, Every, GivenAs, Mandate, Shown
+from schemas.grant import Authority, Form, Grant, Mode, Needs
 
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WHY = Authority("核验", "条例第十八条", "item-1", "case-1", "officer-1")
@@ -45,6 +47,42 @@ GRANT = Grant(
 QUERY = Question("c", "population.resident", Mode.QUERY, ("name",), WHY)
 VERIFY = replace(QUERY, mode=Mode.VERIFY)
 PREDICATE = replace(QUERY, mode=Mode.PREDICATE)
+CONSENTED = replace(GRANT, needs=Needs.CONSENT)
+MANDATE = Mandate(
+    id="m",
+    kind=GivenAs.AGENT,
+    principal_type="cn.resident_id",
+    principal=b"p",
+    agent=b"a",
+    items=frozenset({"item-1"}),
+    resources=frozenset({"population.resident"}),
+    valid_from=AT - timedelta(days=1),
+    valid_to=AT + timedelta(days=1),
+    evidence="委托书〔2026〕3号",
+)
+CONSENT = Consent(
+    id="k",
+    subject_type="cn.resident_id",
+    subject=b"p",
+    given_as=GivenAs.AGENT,
+    client="c",
+    resource="population.resident",
+    fields=frozenset({"name", "birth_date"}),
+    purposes=frozenset({"核验"}),
+    items=frozenset({"item-1"}),
+    valid_from=AT - timedelta(days=1),
+    valid_to=AT + timedelta(days=1),
+    max_uses=3,
+    every=Every.DAY,
+    per_every=2,
+    mandate=MANDATE,
+)
+SHOWN = Shown(CONSENT, of_subject=True, uses=1, period_uses=1)
+
+
+def given_with(**changes: Any) -> Shown:
+    """The usual consent, with changes."""
+    return replace(SHOWN, consent=replace(CONSENT, **changes))
 
 
 class TestAllows:
@@ -71,6 +109,9 @@ class TestRefuses:
     @pytest.mark.parametrize(
         ("rule", "grant", "question", "spent", "at"),
         [
+            (Rule.SUSPENDED, replace(GRANT, suspended_at=AT), QUERY, NONE_SPENT, AT),
+            (Rule.SUNSET, replace(GRANT, sunset_at=AT), QUERY, NONE_SPENT, AT),
+            (Rule.CONSENT, CONSENTED, QUERY, NONE_SPENT, AT),
             (Rule.NO_GRANT, None, QUERY, NONE_SPENT, AT),
             (Rule.NO_GRANT, GRANT, replace(QUERY, client="another"), NONE_SPENT, AT),
             (Rule.NO_GRANT, GRANT, replace(QUERY, resource="x.y"), NONE_SPENT, AT),
@@ -105,12 +146,69 @@ class TestRefuses:
     def test_every_rule_is_tried(self) -> None:
         """No rule is forgotten by the table above."""
         table = self.test_names_the_rule.pytestmark[0].args[1]  # type: ignore[attr-defined]
+        of_consents = TestConsent.test_names_the_rule.pytestmark[0].args[1]  # type: ignore[attr-defined]
 
-        assert set(Rule) == {row[0] for row in table}
+        assert set(Rule) == {row[0] for row in (*table, *of_consents)}
 
     def test_every_mode_has_its_forms(self) -> None:
         """No mode shows a form that nobody decided on."""
-        assert set(Mode) == set(SHOWN)
+        assert set(Mode) == set(deciding.SHOWN)
+
+
+class TestConsent:
+    @pytest.mark.parametrize(
+        ("rule", "shown"),
+        [
+            (Rule.CONSENT, None),
+            (Rule.CONSENT_SUBJECT, replace(SHOWN, of_subject=False)),
+            (Rule.CONSENT_WITHDRAWN, given_with(withdrawn_at=AT)),
+            (Rule.CONSENT_PERIOD, given_with(valid_to=AT)),
+            (Rule.CONSENT_PERIOD, given_with(valid_from=AT + timedelta(seconds=1))),
+            (Rule.CONSENT_SCOPE, given_with(fields=frozenset({"birth_date"}))),
+            (Rule.CONSENT_SCOPE, given_with(purposes=frozenset({"营销"}))),
+            (Rule.CONSENT_SCOPE, given_with(items=frozenset({"item-2"}))),
+            (Rule.CONSENT_SCOPE, given_with(client="another")),
+            (Rule.CONSENT_SCOPE, given_with(resource="x.y")),
+            (Rule.MANDATE, given_with(mandate=replace(MANDATE, ended_at=AT))),
+            (Rule.MANDATE, given_with(mandate=replace(MANDATE, valid_to=AT))),
+            (Rule.CONSENT_USES, replace(SHOWN, uses=4)),
+            (Rule.CONSENT_USES, replace(SHOWN, period_uses=3)),
+        ],
+    )
+    def test_names_the_rule(self, rule: Rule, shown: Shown | None) -> None:
+        """Each refuses alone; a grant that needs no consent does not look at it."""
+        assert Refused(rule) == decide(CONSENTED, QUERY, NONE_SPENT, AT, shown)
+        assert isinstance(decide(GRANT, QUERY, NONE_SPENT, AT, shown), Allowed)
+
+    def test_the_last_use_of_a_consent(self) -> None:
+        """Three uses are three, two a day are two."""
+        last = replace(SHOWN, uses=3, period_uses=2)
+
+        assert isinstance(decide(CONSENTED, QUERY, NONE_SPENT, AT, last), Allowed)
+
+    def test_a_consent_is_no_grant(self) -> None:
+        """Who agrees to more than was granted changes nothing."""
+        phone = replace(QUERY, fields=("sex",))
+        shown = given_with(fields=frozenset({"sex"}))
+
+        assert Refused(Rule.FIELD) == decide(CONSENTED, phone, NONE_SPENT, AT, shown)
+
+
+class TestObjections:
+    def test_all_that_refuses_is_said(self) -> None:
+        """The first is what `decide` answers."""
+        grant = replace(CONSENTED, suspended_at=AT, valid_to=AT, purposes=frozenset())
+        found = objections(grant, replace(QUERY, fields=("sex",)), Spent(11, 1, 1), AT)
+
+        assert found == (
+            Rule.SUSPENDED,
+            Rule.EXPIRED,
+            Rule.PURPOSE,
+            Rule.FIELD,
+            Rule.CONSENT,
+            Rule.MINUTE,
+        )
+        assert Refused(found[0]) == decide(grant, QUERY, NONE_SPENT, AT)
 
 
 FIELDS = ("name", "phone", "birth_date", "sex", "resident_id")
@@ -152,7 +250,7 @@ class TestNoModeDisclosesMoreThanTheGrant:
             assert minute <= grant.per_minute
             assert set(verdict.fields) == set(question.fields) <= set(grant.fields)
             assert all(verdict.forms[name] is grant.fields[name] for name in verdict.fields)
-            assert set(verdict.forms.values()) <= SHOWN[question.mode]
+            assert set(verdict.forms.values()) <= deciding.SHOWN[question.mode]
             assert verdict.row_filter == grant.row_filter
 
     @given(grants, questions, rows)
