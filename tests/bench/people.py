@@ -83,17 +83,18 @@ def fill_register(dsn: str, count: int) -> Register:
 
 
 def change_register(register: Register, turn: int) -> None:
-    """Change one in a hundred people, others at each turn below 100.
+    """Change one in a hundred people, others at each turn below 100 and a day after the last.
 
     Of a thousand nine move, one is struck off, and one is new. The change log tells of each.
     """
+    stamp = datetime(2026, 1, 1, 8, tzinfo=timezone(timedelta(hours=8))) + timedelta(days=turn)
     new = register.people // 1000
     parameters = {
         "some": f"%{turn:02d}",
         "few": f"%0{turn:02d}",
         "first": register.people + turn * new,
         "count": new,
-        "stamp": datetime.now(timezone(timedelta(hours=8))).isoformat(timespec="seconds"),
+        "stamp": stamp.isoformat(timespec="seconds"),
     }
     with psycopg.connect(register.dsn) as conn:
         conn.execute('DELETE FROM rkk.ryjbxx WHERE "LXDH" LIKE %(few)s', parameters)
