@@ -172,7 +172,7 @@ class Check:
         if self._repeated is not None and not self._repeated.is_empty():
             hashes = keys.hashes(rows, self._contract, self._manifest)
             again = hashes.is_in(self._repeated.implode()).fill_null(False)
-            self._aside.append(rows.filter(again))
+            self._aside.append(_copied(rows.filter(again)))
             rows = rows.filter(~again)
         return self._judged(rows, alone=True)
 
@@ -230,6 +230,13 @@ class Check:
             .select(*contract.columns, pl.lit(Fate.KEPT.value).alias(FATE))
         )
         return pl.concat([rows, kept])
+
+
+def _copied(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows without the chunk that they are a few of, whose texts they would keep alive."""
+    copied = pl.from_arrow(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    assert isinstance(copied, pl.DataFrame)
+    return copied
 
 
 def _needed(contract: Contract) -> list[str]:

@@ -124,7 +124,8 @@ def opened(settings: Settings, batch: Batch) -> Kept:
     if _sha256(path) != batch.digest:
         raise Invalid(f"the landed file of batch {batch.id} is not the one that was landed")
     properties = _factory(settings.secret(KEY)).file_decryption_properties(_CONNECTION)
-    return Kept(pq.ParquetFile(path, decryption_properties=properties))
+    # Buffered ahead, everything that was read would stay until the last row is.
+    return Kept(pq.ParquetFile(path, decryption_properties=properties, pre_buffer=False))
 
 
 def count(settings: Settings, batch: Batch, columns: Sequence[str]) -> Landed:
