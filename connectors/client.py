@@ -178,7 +178,10 @@ class Client(_Common):
     ) -> httpx.Response:
         """Make one call and return its proved answer, whatever it says."""
         came = self._held(self._calling(method, path, body, headers))
-        return httpx.Response(came.status, headers=dict(came.headers), content=came.content)
+        asked = httpx.Request(method, self.session.credentials.base_url + path)
+        return httpx.Response(
+            came.status, headers=dict(came.headers), content=came.content, request=asked
+        )
 
     def rotate(self) -> int:
         """Give this client its next key and go on with it; seconds that the present one is good.
